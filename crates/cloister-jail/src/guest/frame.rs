@@ -1,0 +1,163 @@
+//! The framing of both channels: two lengths, a JSON object, a blob.
+//!
+//! ```text
+//! u32 json_length | u32 blob_length | json | blob        (big-endian)
+//! ```
+
+use serde::{Serialize, de::DeserializeOwned};
+
+/// Bytes of the two lengths.
+pub const HEADER: usize = 8;
+
+/// Limits of one direction of one channel. They are checked before anything is allocated, so that a length of 2^32-1 costs nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Caps {
+    /// Bytes of JSON.
+    pub json: usize,
+    /// Bytes of blob.
+    pub blob: usize,
+}
+
+/// From a driver, which shares its process with guest code.
+pub const CELL: Caps = Caps { json: 1 << 20, blob: 8 << 20 };
+/// Between server and init.
+pub const CONTROL: Caps = Caps { json: 1 << 20, blob: 128 << 20 };
+
+/// Why bytes are no frame. The channel is closed: framing is lost and nothing can be resynchronised on.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// A length is above its cap.
+    #[error("a frame of {json}+{blob} bytes exceeds the channel's limit")]
+    TooLarge {
+        /// Announced JSON bytes.
+        json: usize,
+        /// Announced blob bytes.
+        blob: usize,
+    },
+    /// The JSON is not a message of this channel.
+    #[error("a frame holds no message of this channel: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// The two lengths of a frame, checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lengths {
+    /// Bytes of JSON.
+    pub json: usize,
+    /// Bytes of blob.
+    pub blob: usize,
+}
+
+impl Lengths {
+    /// Reads the header, refusing lengths above `caps`.
+    pub fn parse(header: [u8; HEADER], caps: Caps) -> Result<Self, FrameError> {
+        let [a, b, c, d, e, f, g, h] = header;
+        let json = u32::from_be_bytes([a, b, c, d]) as usize;
+        let blob = u32::from_be_bytes([e, f, g, h]) as usize;
+        if json > caps.json || blob > caps.blob {
+            return Err(FrameError::TooLarge { json, blob });
+        }
+        Ok(Self { json, blob })
+    }
+
+    /// Bytes of the whole frame.
+    pub fn total(self) -> usize {
+        HEADER + self.json + self.blob
+    }
+}
+
+/// A message as bytes.
+///
+/// Fails when `message` does not serialise or is longer than four gigabytes; both are bugs of the sender.
+pub fn encode<M: Serialize>(message: &M, blob: &[u8]) -> Result<Vec<u8>, FrameError> {
+    let json = serde_json::to_vec(message)?;
+    let too_large = || FrameError::TooLarge { json: json.len(), blob: blob.len() };
+    let json_len = u32::try_from(json.len()).map_err(|_| too_large())?;
+    let blob_len = u32::try_from(blob.len()).map_err(|_| too_large())?;
+    let mut out = Vec::with_capacity(HEADER + json.len() + blob.len());
+    out.extend_from_slice(&json_len.to_be_bytes());
+    out.extend_from_slice(&blob_len.to_be_bytes());
+    out.extend_from_slice(&json);
+    out.extend_from_slice(blob);
+    Ok(out)
+}
+
+/// Collects bytes as they arrive and yields whole frames.
+#[derive(Debug)]
+pub struct Reader {
+    caps: Caps,
+    buffer: Vec<u8>,
+    start: usize,
+}
+
+impl Reader {
+    /// A reader with the caps of its channel.
+    pub fn new(caps: Caps) -> Self {
+        Self { caps, buffer: Vec::new(), start: 0 }
+    }
+
+    /// Adds bytes that were read.
+    pub fn push(&mut self, bytes: &[u8]) {
+        if self.start > 0 && self.start == self.buffer.len() {
+            self.buffer.clear();
+            self.start = 0;
+        }
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The next whole frame, if one is there. After an error the channel must be closed.
+    pub fn take<M: DeserializeOwned>(&mut self) -> Result<Option<(M, Vec<u8>)>, FrameError> {
+        let pending = self.buffer.get(self.start..).unwrap_or_default();
+        let Some(header) = pending.first_chunk::<HEADER>() else { return Ok(None) };
+        let lengths = Lengths::parse(*header, self.caps)?;
+        let Some(frame) = pending.get(HEADER..lengths.total()) else { return Ok(None) };
+        let (json, blob) = frame.split_at(lengths.json);
+        let message = serde_json::from_slice(json)?;
+        let blob = blob.to_vec();
+        self.start += lengths.total();
+        if self.start > 1 << 16 {
+            self.buffer.drain(..self.start);
+            self.start = 0;
+        }
+        Ok(Some((message, blob)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn frames_survive_being_cut_at_every_byte() {
+        let mut bytes = encode(&json!({"op": "run", "id": "9f"}), b"print(1)\xff\0").unwrap();
+        bytes.extend(encode(&json!({"op": "exit"}), b"").unwrap());
+        for cut in 0..bytes.len() {
+            let mut reader = Reader::new(CELL);
+            let mut seen: Vec<(Value, Vec<u8>)> = Vec::new();
+            for part in [&bytes[..cut], &bytes[cut..]] {
+                reader.push(part);
+                while let Some(frame) = reader.take().unwrap() {
+                    seen.push(frame);
+                }
+            }
+            assert_eq!(seen.len(), 2, "cut at {cut}");
+            assert_eq!(seen[0].1, b"print(1)\xff\0");
+        }
+    }
+
+    #[test]
+    fn a_length_of_four_gigabytes_is_refused_before_it_costs_memory() {
+        let mut reader = Reader::new(CELL);
+        reader.push(&[0xff; HEADER]);
+        assert!(matches!(reader.take::<Value>(), Err(FrameError::TooLarge { .. })));
+        assert!(reader.buffer.capacity() < 4096);
+    }
+
+    #[test]
+    fn nonsense_is_an_error_and_no_message() {
+        let mut reader = Reader::new(CELL);
+        reader.push(&[0, 0, 0, 3, 0, 0, 0, 0, b'{', b'{', b'{']);
+        assert!(matches!(reader.take::<Value>(), Err(FrameError::Json(_))));
+    }
+}

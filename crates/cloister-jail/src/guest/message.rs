@@ -1,0 +1,380 @@
+//! The messages of both channels. What a driver says is content; what init says about a call is measured.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Version of the control channel; init and server refuse each other when it differs.
+pub const PROTOCOL: u32 = 1;
+
+/// Server to init.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// First message of a connection: proves that the peer is the server that made the plan.
+    Attach {
+        /// The nonce of the plan.
+        nonce: String,
+        /// What is left of the sandbox's life, in milliseconds; 0 leaves it as it is.
+        ttl_ms: u64,
+    },
+    /// Run a cell; the blob is the code.
+    Execute {
+        /// The server's id of the call.
+        id: String,
+        /// `python`, `nodejs`, `deno`.
+        runtime: String,
+        /// `python`, `javascript`, `typescript`.
+        language: String,
+        /// Start from an empty context.
+        clear: bool,
+        /// Deadline in milliseconds.
+        deadline_ms: u64,
+    },
+    /// Run a command in the persistent shell; the blob is the command.
+    Command {
+        /// The server's id of the call.
+        id: String,
+        /// Deadline in milliseconds.
+        deadline_ms: u64,
+    },
+    /// Start a background command; the blob is the command.
+    TaskStart {
+        /// The server's id of the call.
+        id: String,
+        /// The id that the task gets.
+        task: String,
+    },
+    /// State of a task.
+    TaskGet {
+        /// The server's id of the call.
+        id: String,
+        /// The task.
+        task: String,
+    },
+    /// Kill a task.
+    TaskStop {
+        /// The server's id of the call.
+        id: String,
+        /// The task.
+        task: String,
+    },
+    /// Read whole files.
+    Read {
+        /// The server's id of the call.
+        id: String,
+        /// As the client gave them.
+        paths: Vec<String>,
+    },
+    /// Write files, all or none; the blob holds their contents one after the other.
+    Write {
+        /// The server's id of the call.
+        id: String,
+        /// Path and length of each.
+        files: Vec<WriteFile>,
+    },
+    /// List one directory.
+    List {
+        /// The server's id of the call.
+        id: String,
+        /// The directory.
+        path: String,
+    },
+    /// Remove files and trees.
+    Remove {
+        /// The server's id of the call.
+        id: String,
+        /// What to remove.
+        paths: Vec<String>,
+    },
+    /// Read a range of one file.
+    Range {
+        /// The server's id of the call.
+        id: String,
+        /// The file.
+        path: String,
+        /// First byte.
+        offset: u64,
+        /// At most so many bytes.
+        length: u64,
+    },
+    /// Fault in what a first call needs, so that it is quick.
+    Warm,
+    /// End the running foreground call as its deadline would.
+    Interrupt,
+    /// End the sandbox.
+    Shutdown,
+}
+
+/// One file of a [`Request::Write`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WriteFile {
+    /// As the client gave it.
+    pub path: String,
+    /// Bytes of the blob that are its content.
+    pub len: u64,
+}
+
+/// Init to server.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "ev", rename_all = "snake_case")]
+pub enum Reply {
+    /// Answer to `Attach`.
+    Hello {
+        /// [`PROTOCOL`].
+        protocol: u32,
+        /// What init sees of its own walls: name and value.
+        walls: BTreeMap<String, String>,
+        /// The proxy listener's descriptor comes with this frame (as ancillary data).
+        proxy: bool,
+    },
+    /// Answer to `Warm`.
+    Warmed,
+    /// Output; the blob is the bytes.
+    Stdout {
+        /// The call.
+        id: String,
+    },
+    /// Output; the blob is the bytes.
+    Stderr {
+        /// The call.
+        id: String,
+    },
+    /// Something shown; the blob holds the forms.
+    Display {
+        /// The call.
+        id: String,
+        /// MIME types and lengths.
+        forms: Vec<Form>,
+    },
+    /// The value of the last expression; the blob holds the forms.
+    Value {
+        /// The call.
+        id: String,
+        /// MIME types and lengths.
+        forms: Vec<Form>,
+    },
+    /// One file of a `Read`; the blob is its content.
+    File {
+        /// The call.
+        id: String,
+        /// As asked.
+        path: String,
+        /// Why it could not be read.
+        error: Option<String>,
+    },
+    /// A foreground call ended; the blob is the traceback.
+    Executed {
+        /// The call.
+        id: String,
+        /// The rest.
+        report: Report,
+    },
+    /// A file tool or a task request ended.
+    Done {
+        /// The call.
+        id: String,
+        /// Its result.
+        result: ToolResult,
+    },
+}
+
+/// One form of a display.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Form {
+    /// MIME type.
+    pub mime: String,
+    /// Bytes of the blob.
+    pub len: u64,
+}
+
+/// How a foreground call ended, as init measured it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Report {
+    /// What a shell would report.
+    pub exit_code: i32,
+    /// How it ended.
+    pub ended: Ended,
+    /// Name and message of the uncaught exception.
+    pub error: Option<(String, String)>,
+    /// The runtime's state is gone.
+    pub state_lost: bool,
+    /// Bytes of stdout and stderr that were dropped above the cap.
+    pub dropped: [u64; 2],
+    /// The storage is full.
+    pub disk_full: bool,
+    /// The deadline that was hit, in milliseconds.
+    pub deadline_ms: Option<u64>,
+    /// Created or changed files.
+    pub files: Vec<Changed>,
+    /// There were more.
+    pub files_truncated: bool,
+    /// Duration in microseconds.
+    pub wall_us: u64,
+}
+
+/// See `cloister_core::event::Ended`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// By itself.
+    #[default]
+    Completed,
+    /// By an exit call.
+    Exited,
+    /// By the interrupt.
+    Interrupted,
+    /// By the kill.
+    Killed,
+    /// By a crash.
+    Died,
+}
+
+/// A created or changed file.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Changed {
+    /// Relative to the workspace.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// It was not there before.
+    pub created: bool,
+}
+
+/// The result of a file tool or a task request.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ToolResult {
+    /// The `File` frames before were the result.
+    Read,
+    /// All files were written.
+    Written {
+        /// Path and size of each.
+        files: Vec<(String, u64)>,
+    },
+    /// A directory.
+    Listing {
+        /// Sorted by name.
+        entries: Vec<ListedEntry>,
+        /// There were more.
+        truncated: bool,
+    },
+    /// What was removed.
+    Removed {
+        /// As asked.
+        removed: Vec<String>,
+        /// As asked, with the reason.
+        failed: Vec<(String, String)>,
+    },
+    /// A range; the blob is the bytes.
+    Range {
+        /// Size of the file.
+        size: u64,
+        /// Seconds since the epoch.
+        modified: i64,
+    },
+    /// A task; the blob is stdout, then stderr.
+    Task {
+        /// Its id.
+        task: String,
+        /// `working`, `completed`, `canceled`, `failed`.
+        status: String,
+        /// Bytes of the blob that are stdout.
+        stdout: u64,
+        /// Set once it ended.
+        exit_code: Option<i32>,
+        /// Milliseconds since it started.
+        wall_ms: u64,
+    },
+    /// The tool could not do it.
+    Failed {
+        /// What happened, to what, and what to do.
+        message: String,
+    },
+}
+
+/// One entry of a listing.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ListedEntry {
+    /// Percent-encoded where it is not UTF-8 or holds control characters.
+    pub name: String,
+    /// Relative to the workspace inside it, else absolute.
+    pub path: String,
+    /// `file`, `directory`, `symlink`, `other`.
+    pub kind: String,
+    /// Bytes.
+    pub size: u64,
+    /// Seconds since the epoch.
+    pub modified: i64,
+}
+
+/// Init to driver.
+#[derive(Debug, Serialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub enum CellRequest {
+    /// Run a cell; the blob is the code.
+    Run {
+        /// The call.
+        id: String,
+        /// `python`, `javascript`, `typescript`.
+        language: String,
+        /// Start from an empty context.
+        clear: bool,
+        /// Soft limit of the data segment.
+        memory: u64,
+        /// Bytes of one display.
+        display: u64,
+        /// Displays per call.
+        displays: u32,
+    },
+    /// Fault in what a first cell needs.
+    Warm,
+}
+
+/// Driver to init. Written by a process that guest code shares, so nothing of it is trusted beyond the call's content.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "ev", rename_all = "snake_case")]
+pub enum CellEvent {
+    /// The driver is up.
+    Ready {
+        /// Version of the language.
+        #[serde(default)]
+        version: String,
+    },
+    /// Answer to `Warm`.
+    Warmed,
+    /// Something shown.
+    Display {
+        /// The call.
+        id: String,
+        /// Its forms.
+        forms: Vec<Form>,
+    },
+    /// The last expression.
+    Value {
+        /// The call.
+        id: String,
+        /// Its forms.
+        forms: Vec<Form>,
+    },
+    /// The uncaught exception; the blob is the traceback.
+    Error {
+        /// The call.
+        id: String,
+        /// Class.
+        name: String,
+        /// Message.
+        message: String,
+    },
+    /// The end.
+    Done {
+        /// The call.
+        id: String,
+        /// `ok`, `error`, `exit`, `interrupted`.
+        status: String,
+        /// See PROTOCOL.md.
+        #[serde(default)]
+        exit_code: i32,
+    },
+}

@@ -1,0 +1,249 @@
+//! The foreground call: what it runs on, how much output it has had, and how it is made to end.
+//!
+//! ```text
+//!   Waiting ──driver ready──▶ Running ──deadline, or asked──▶ Interrupted ──grace──▶ Killed
+//!                                └───────── done, or the worker died, at any stage ─────────▶ report
+//! ```
+
+use super::process;
+use super::snapshot::Snapshot;
+use super::worker::Worker;
+use crate::guest::frame;
+use crate::guest::message::{CellRequest, Ended, Report};
+use crate::plan::{Limits, Plan};
+use nix::unistd::Pid;
+use std::time::{Duration, Instant};
+
+/// What runs the call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum On {
+    /// A language driver, by runtime name.
+    Driver(String),
+    /// The persistent shell.
+    Shell,
+}
+
+impl On {
+    /// Key of the worker.
+    pub(super) fn key(&self) -> &str {
+        match self {
+            Self::Driver(name) => name,
+            Self::Shell => "shell",
+        }
+    }
+}
+
+/// How far the call is.
+#[derive(Debug)]
+enum Stage {
+    /// The driver is still starting; these bytes are for it.
+    Waiting(Vec<u8>),
+    Running,
+    Interrupted(Instant),
+    Killed(Instant),
+}
+
+/// The running foreground call.
+#[derive(Debug)]
+pub(super) struct Call {
+    /// The server's id.
+    pub(super) id: String,
+    /// What runs it.
+    pub(super) on: On,
+    stage: Stage,
+    started: Instant,
+    deadline: Instant,
+    deadline_ms: u64,
+    /// The deadline has passed (rather than somebody having asked).
+    timed_out: bool,
+    kept: [u64; 2],
+    dropped: [u64; 2],
+    displays: u32,
+    shown: u64,
+    pub(super) error: Option<(String, String)>,
+    pub(super) traceback: Vec<u8>,
+    before: Snapshot,
+}
+
+/// How long a kill may take before it is widened to every process of the sandbox.
+const SECOND_KILL: Duration = Duration::from_millis(500);
+
+/// Output beyond the cap that is read and dropped before the call is interrupted: reading it costs CPU of ours (RES-06).
+const FLOOD: u64 = 1 << 30;
+
+impl Call {
+    /// A call that starts now; `request` is sent when the worker is ready for it.
+    pub(super) fn new(id: String, on: On, deadline_ms: u64, request: Vec<u8>, before: Snapshot) -> Self {
+        let started = Instant::now();
+        Self {
+            id,
+            on,
+            stage: Stage::Waiting(request),
+            started,
+            deadline: started + Duration::from_millis(deadline_ms),
+            deadline_ms,
+            timed_out: false,
+            kept: [0; 2],
+            dropped: [0; 2],
+            displays: 0,
+            shown: 0,
+            error: None,
+            traceback: Vec::new(),
+            before,
+        }
+    }
+
+    /// The worker takes requests: give it this one.
+    pub(super) fn begin(&mut self, worker: &mut Worker) {
+        if let Stage::Waiting(request) = &mut self.stage {
+            let request = std::mem::take(request);
+            self.stage = Stage::Running;
+            worker.send(&request);
+        }
+    }
+
+    /// How much of `bytes` on stream 0 (stdout) or 1 (stderr) is still within the cap.
+    pub(super) fn admit(&mut self, stream: usize, bytes: usize, limits: &Limits) -> usize {
+        let (Some(kept), Some(dropped)) = (self.kept.get_mut(stream), self.dropped.get_mut(stream)) else {
+            return 0;
+        };
+        let room = limits.stream.saturating_sub(*kept).min(bytes as u64);
+        *kept += room;
+        *dropped += bytes as u64 - room;
+        room as usize
+    }
+
+    /// Whether one more display of `size` bytes may pass. The driver keeps to the limits by itself; this is for one that a guest has taken over.
+    pub(super) fn admit_display(&mut self, size: usize, limits: &Limits) -> bool {
+        self.displays += 1;
+        self.shown += size as u64;
+        self.displays <= limits.displays.saturating_add(1)
+            && self.shown <= limits.display.saturating_mul(8).max(64 << 20)
+    }
+
+    /// When something is due.
+    pub(super) fn wake(&self, grace: Duration) -> Option<Instant> {
+        match self.stage {
+            Stage::Waiting(_) | Stage::Running => Some(self.deadline),
+            Stage::Interrupted(since) => Some(since + grace),
+            Stage::Killed(since) => Some(since + SECOND_KILL),
+        }
+    }
+
+    /// Lets time pass: interrupts at the deadline, kills after the grace period.
+    pub(super) fn tick(&mut self, now: Instant, worker: Option<&Worker>, plan: &Plan, spared: &[Pid]) {
+        let grace = Duration::from_millis(plan.limits.grace_ms);
+        let flooded = self.dropped.iter().sum::<u64>() > FLOOD;
+        match self.stage {
+            Stage::Running | Stage::Waiting(_) if now >= self.deadline || flooded => {
+                self.timed_out = now >= self.deadline;
+                self.interrupt(worker);
+            }
+            Stage::Interrupted(since) if now >= since + grace => {
+                self.stage = Stage::Killed(now);
+                if let Some(worker) = worker {
+                    process::kill_session(worker.pid, spared);
+                }
+            }
+            // Still not dead: something hides from /proc or forks faster than it is found. Everything goes; init stays.
+            Stage::Killed(since) if now >= since + SECOND_KILL => {
+                self.stage = Stage::Killed(now);
+                let _: Result<(), nix::errno::Errno> = crate::sys::kill_all(nix::libc::SIGKILL);
+            }
+            _ => {}
+        }
+    }
+
+    /// Interrupts the worker; after the grace period it is killed.
+    pub(super) fn interrupt(&mut self, worker: Option<&Worker>) {
+        // A driver that is still starting has nothing to interrupt, but the grace period runs.
+        if matches!(self.stage, Stage::Running | Stage::Waiting(_)) {
+            if let (Some(worker), Stage::Running) = (worker, &self.stage) {
+                worker.interrupt();
+            }
+            self.stage = Stage::Interrupted(Instant::now());
+        }
+    }
+
+    /// The report of a call whose worker has said that it is done.
+    pub(super) fn finish(self, status: &str, exit_code: i32, plan: &Plan) -> (String, Report, Vec<u8>) {
+        let ended = match (&self.stage, status) {
+            (Stage::Interrupted(_) | Stage::Killed(_), _) | (_, "interrupted") => Ended::Interrupted,
+            (_, "exit") => Ended::Exited,
+            _ => Ended::Completed,
+        };
+        self.report(ended, exit_code, false, plan)
+    }
+
+    /// The report of a call whose worker has ended with `status` (of a shell: 128 and the signal, if it was one).
+    pub(super) fn worker_ended(self, status: i32, plan: &Plan) -> (String, Report, Vec<u8>) {
+        let ended = match (&self.stage, &self.on) {
+            (Stage::Killed(_), _) => Ended::Killed,
+            (_, On::Shell) if status < 128 => Ended::Exited,
+            _ => Ended::Died,
+        };
+        self.report(ended, status, true, plan)
+    }
+
+    /// The report of a call that could not start.
+    pub(super) fn failed_to_start(mut self, why: String, plan: &Plan) -> (String, Report, Vec<u8>) {
+        self.error = Some(("StartError".into(), why));
+        self.report(Ended::Died, 126, true, plan)
+    }
+
+    fn report(
+        self,
+        ended: Ended,
+        exit_code: i32,
+        state_lost: bool,
+        plan: &Plan,
+    ) -> (String, Report, Vec<u8>) {
+        let workspace = plan.world.workspace.as_str();
+        let after = Snapshot::take(workspace);
+        let (files, files_truncated) = self.before.changes(&after, workspace, plan.limits.files as usize);
+        let disk_full = nix::sys::statvfs::statvfs(workspace)
+            .is_ok_and(|fs| fs.blocks_available() == 0 || fs.files_available() == 0);
+        let report = Report {
+            exit_code,
+            ended,
+            error: self.error,
+            state_lost,
+            dropped: self.dropped,
+            disk_full,
+            deadline_ms: self.timed_out.then_some(self.deadline_ms),
+            files,
+            files_truncated,
+            wall_us: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        };
+        (self.id, report, self.traceback)
+    }
+}
+
+/// The frame that asks a driver to run `code`.
+pub(super) fn cell_request(id: &str, language: &str, clear: bool, code: &[u8], limits: &Limits) -> Vec<u8> {
+    let run = CellRequest::Run {
+        id: id.to_owned(),
+        language: language.to_owned(),
+        clear,
+        memory: limits.cell_memory,
+        display: limits.display,
+        displays: limits.displays,
+    };
+    frame::encode(&run, code).unwrap_or_default()
+}
+
+/// The lines that make the shell run `command`: its input is empty, and it cannot write statuses.
+pub(super) fn shell_request(id: &str, command: &[u8]) -> Vec<u8> {
+    let mut script = b"eval '".to_vec();
+    for &byte in command {
+        match byte {
+            b'\'' => script.extend_from_slice(b"'\\''"),
+            0 => {} // bash drops NUL as well, with a warning
+            _ => script.push(byte),
+        }
+    }
+    // On its own line: a command that ends the shell's evaluation must not take the status line with it.
+    script.extend_from_slice(b"' </dev/null 9>&-\n");
+    script.extend_from_slice(format!("builtin printf '%s %d\\n' {id} \"$?\" >&9\n").as_bytes());
+    script
+}

@@ -1,0 +1,335 @@
+//! The file tools, run by init inside the sandbox: the kernel resolves every path in the sandbox's own root, as the guest's user.
+
+use super::path::{printable, resolve, show};
+use crate::guest::frame::CONTROL;
+use crate::guest::message::{ListedEntry, ToolResult, WriteFile};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Entries of one listing (FS-17: a directory may have a million).
+const LISTED: usize = 10_000;
+/// statfs(2): procfs. Its files look regular and speak of init itself.
+const PROC_SUPER_MAGIC: nix::libc::c_long = 0x9fa0;
+
+/// A file's whole content.
+pub(super) fn read_whole(workspace: &str, text: &str) -> Result<Vec<u8>, String> {
+    let (mut file, size) = open(workspace, text)?;
+    if size > CONTROL.blob as u64 {
+        return Err(format!(
+            "{text}: the file has {size} bytes, more than the {} that one answer carries; download it in ranges",
+            CONTROL.blob
+        ));
+    }
+    let mut data = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+    // The file may grow while it is read; what comes after the limit is not ours to carry.
+    Read::by_ref(&mut file)
+        .take(CONTROL.blob as u64)
+        .read_to_end(&mut data)
+        .map_err(|e| describe(text, &e))?;
+    Ok(data)
+}
+
+/// A range of a file, its whole size and its time.
+pub(super) fn read_range(
+    workspace: &str,
+    text: &str,
+    offset: u64,
+    length: u64,
+) -> Result<(u64, i64, Vec<u8>), String> {
+    let (file, size) = open(workspace, text)?;
+    let modified = file.metadata().map_err(|e| describe(text, &e))?.mtime();
+    let wanted = length.min(size.saturating_sub(offset)).min(CONTROL.blob as u64);
+    let mut data = vec![0; usize::try_from(wanted).unwrap_or(0)];
+    let mut filled = 0;
+    while let Some(rest) = data.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, offset + filled as u64) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(describe(text, &e)),
+        }
+    }
+    data.truncate(filled);
+    Ok((size, modified, data))
+}
+
+fn open(workspace: &str, text: &str) -> Result<(File, u64), String> {
+    let path = resolve(workspace, text).map_err(|e| format!("{text}: {e}"))?;
+    // Non-blocking, so that a FIFO with a tempting name stops nobody (CAP-04).
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY)
+        .open(&path)
+        .map_err(|e| describe(text, &e))?;
+    let meta = file.metadata().map_err(|e| describe(text, &e))?;
+    let procfs = nix::sys::statfs::fstatfs(&file).is_ok_and(|fs| fs.filesystem_type().0 == PROC_SUPER_MAGIC);
+    if meta.is_dir() {
+        return Err(format!("{text}: is a directory; list it instead"));
+    }
+    if !meta.is_file() || procfs {
+        return Err(format!("{text}: not a regular file"));
+    }
+    Ok((file, meta.len()))
+}
+
+/// Writes all files or none: every content goes to a temporary name first, then all are renamed; a failure puts everything back.
+pub(super) fn write_all(workspace: &str, files: &[WriteFile], blob: &[u8]) -> ToolResult {
+    let mut undo = Undo::default();
+    match stage_and_rename(workspace, files, blob, &mut undo) {
+        Ok(written) => {
+            undo.commit();
+            ToolResult::Written { files: written }
+        }
+        Err(message) => {
+            undo.roll_back();
+            ToolResult::Failed { message: format!("nothing was written: {message}") }
+        }
+    }
+}
+
+fn stage_and_rename(
+    workspace: &str,
+    files: &[WriteFile],
+    blob: &[u8],
+    undo: &mut Undo,
+) -> Result<Vec<(String, u64)>, String> {
+    let mut staged: Vec<(PathBuf, PathBuf)> = Vec::new();
+    let mut rest = blob;
+    for (n, file) in files.iter().enumerate() {
+        let length = usize::try_from(file.len).unwrap_or(usize::MAX);
+        let Some((data, after)) = rest.split_at_checked(length) else {
+            return Err(format!("{}: the request holds less than its {length} bytes", file.path));
+        };
+        rest = after;
+        let target = resolve(workspace, &file.path).map_err(|e| format!("{}: {e}", file.path))?;
+        if file.path.ends_with('/') || target.is_dir() {
+            return Err(format!("{}: is a directory", file.path));
+        }
+        let parent = target.parent().unwrap_or(Path::new("/"));
+        undo.create_parents(parent).map_err(|e| describe(&file.path, &e))?;
+        let temporary = parent.join(format!(".cloister-{}-{n}.part", std::process::id()));
+        let mode = fs::metadata(&target).map_or(0o600, |m| m.mode() & 0o777);
+        undo.temporaries.push(temporary.clone());
+        let mut out = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&temporary)
+            .map_err(|e| describe(&file.path, &e))?;
+        out.write_all(data).map_err(|e| describe(&file.path, &e))?;
+        staged.push((temporary, target));
+    }
+    for (n, (temporary, target)) in staged.iter().enumerate() {
+        let name = &files.get(n).map_or("", |f| f.path.as_str());
+        if fs::symlink_metadata(target).is_ok() {
+            let backup = temporary.with_extension("old");
+            fs::rename(target, &backup).map_err(|e| describe(name, &e))?;
+            undo.backups.push((backup, target.clone()));
+        }
+        fs::rename(temporary, target).map_err(|e| describe(name, &e))?;
+        undo.created.push(target.clone());
+    }
+    Ok(files.iter().map(|f| (f.path.clone(), f.len)).collect())
+}
+
+/// What has been done so far, to be undone in reverse.
+#[derive(Default)]
+struct Undo {
+    directories: Vec<PathBuf>,
+    temporaries: Vec<PathBuf>,
+    created: Vec<PathBuf>,
+    backups: Vec<(PathBuf, PathBuf)>,
+}
+
+impl Undo {
+    fn create_parents(&mut self, parent: &Path) -> io::Result<()> {
+        let mut missing = Vec::new();
+        let mut at = Some(parent);
+        while let Some(directory) = at.filter(|d| fs::symlink_metadata(d).is_err()) {
+            missing.push(directory.to_path_buf());
+            at = directory.parent();
+        }
+        for directory in missing.into_iter().rev() {
+            fs::create_dir(&directory)?;
+            self.directories.push(directory);
+        }
+        Ok(())
+    }
+
+    // Errors below are not reported: the first failure is the one that counts, and the guest may be changing the same files.
+    fn commit(self) {
+        for (backup, _) in self.backups {
+            drop(fs::remove_file(backup));
+        }
+    }
+
+    fn roll_back(self) {
+        for path in self.created.iter().chain(&self.temporaries) {
+            drop(fs::remove_file(path));
+        }
+        for (backup, target) in self.backups.into_iter().rev() {
+            drop(fs::rename(backup, target));
+        }
+        for directory in self.directories.into_iter().rev() {
+            drop(fs::remove_dir(directory));
+        }
+    }
+}
+
+/// One directory, sorted by name.
+pub(super) fn list(workspace: &str, text: &str) -> ToolResult {
+    let directory = match text {
+        "" | "." | "/workspace" => PathBuf::from(workspace),
+        _ => match resolve(workspace, text) {
+            Ok(path) => path,
+            Err(e) => return ToolResult::Failed { message: format!("{text}: {e}") },
+        },
+    };
+    let entries = match fs::read_dir(&directory) {
+        Ok(entries) => entries,
+        Err(e) => return ToolResult::Failed { message: describe(text, &e) },
+    };
+    let mut listed = Vec::new();
+    let mut truncated = false;
+    for entry in entries.flatten() {
+        if listed.len() == LISTED {
+            truncated = true;
+            break;
+        }
+        let Ok(meta) = entry.metadata() else { continue };
+        let kind = match meta.file_type() {
+            t if t.is_file() => "file",
+            t if t.is_dir() => "directory",
+            t if t.is_symlink() => "symlink",
+            _ => "other",
+        };
+        listed.push(ListedEntry {
+            name: printable(&entry.file_name()),
+            path: show(workspace, &entry.path()),
+            kind: kind.into(),
+            size: if meta.is_file() { meta.len() } else { 0 },
+            modified: meta.mtime(),
+        });
+    }
+    listed.sort_by(|a, b| a.name.cmp(&b.name));
+    ToolResult::Listing { entries: listed, truncated }
+}
+
+/// Removes files and trees. A symbolic link is removed, not followed.
+pub(super) fn remove(workspace: &str, paths: &[String]) -> ToolResult {
+    let mut removed = Vec::new();
+    let mut failed = Vec::new();
+    for text in paths {
+        let outcome = resolve(workspace, text).map_err(|e| e.to_string()).and_then(|path| {
+            if path == Path::new(workspace) {
+                return Err("is the workspace itself; remove what is in it".to_owned());
+            }
+            let meta = fs::symlink_metadata(&path).map_err(|e| reason(&e))?;
+            let gone = if meta.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            gone.map_err(|e| reason(&e))
+        });
+        match outcome {
+            Ok(()) => removed.push(text.clone()),
+            Err(why) => failed.push((text.clone(), why)),
+        }
+    }
+    ToolResult::Removed { removed, failed }
+}
+
+fn describe(path: &str, error: &io::Error) -> String {
+    format!("{path}: {}", reason(error))
+}
+
+/// The errno's own words, without Rust's "(os error 2)", and with advice where there is some.
+fn reason(error: &io::Error) -> String {
+    use nix::errno::Errno;
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ENOENT) => "no such file or directory".into(),
+        Some(Errno::ENOSPC) => "disk quota: the session's storage is full; remove files first".into(),
+        Some(Errno::EROFS) => {
+            "read-only: the image cannot be changed; use the workspace, the home directory or /tmp".into()
+        }
+        Some(errno) => errno.desc().to_lowercase(),
+        None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(path: &str, len: u64) -> WriteFile {
+        WriteFile { path: path.into(), len }
+    }
+
+    #[test]
+    fn a_failing_write_leaves_nothing_and_loses_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().to_str().unwrap();
+        fs::write(dir.path().join("old"), "before").unwrap();
+        fs::create_dir(dir.path().join("taken")).unwrap();
+        let result = write_all(root, &[file("old", 3), file("new/deep", 3), file("taken", 3)], b"aaabbbccc");
+        assert!(matches!(&result, ToolResult::Failed { message } if message.contains("taken")), "{result:?}");
+        assert_eq!(fs::read_to_string(dir.path().join("old")).unwrap(), "before");
+        let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(names.len(), 2, "{names:?}");
+    }
+
+    #[test]
+    fn writes_create_parents_and_keep_modes() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().to_str().unwrap();
+        fs::write(dir.path().join("run.sh"), "x").unwrap();
+        fs::set_permissions(dir.path().join("run.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+        let result = write_all(root, &[file("a/b/c.bin", 2), file("run.sh", 1)], b"\xff\x00y");
+        assert!(matches!(result, ToolResult::Written { .. }));
+        assert_eq!(read_whole(root, "a/b/c.bin").unwrap(), b"\xff\x00");
+        let mode = fs::metadata(dir.path().join("run.sh")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o755);
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_without_blocking() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().to_str().unwrap();
+        nix::unistd::mkfifo(&dir.path().join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        std::os::unix::fs::symlink("/proc/self/environ", dir.path().join("env")).unwrap();
+        for (path, words) in
+            [("pipe", "regular"), ("env", "regular"), (".", "directory"), ("gone", "no such file")]
+        {
+            let error = read_whole(root, path).unwrap_err();
+            assert!(error.contains(words), "{path}: {error}");
+        }
+    }
+
+    #[test]
+    fn removing_a_link_to_a_directory_keeps_the_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().to_str().unwrap();
+        fs::create_dir(dir.path().join("real")).unwrap();
+        fs::write(dir.path().join("real/f"), "x").unwrap();
+        std::os::unix::fs::symlink(dir.path().join("real"), dir.path().join("link")).unwrap();
+        let ToolResult::Removed { removed, failed } =
+            remove(root, &["link".into(), "gone".into(), ".".into()])
+        else {
+            panic!("wrong result")
+        };
+        assert_eq!(removed, ["link"]);
+        assert_eq!(failed.len(), 2);
+        assert!(dir.path().join("real/f").exists());
+    }
+
+    #[test]
+    fn ranges_beyond_the_end_are_empty_and_say_the_size() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().to_str().unwrap();
+        fs::write(dir.path().join("f"), "0123456789").unwrap();
+        assert_eq!(read_range(root, "f", 3, 4).unwrap().2, b"3456");
+        assert_eq!(read_range(root, "f", 8, u64::MAX).unwrap().2, b"89");
+        let (size, _, data) = read_range(root, "f", 99, 1).unwrap();
+        assert_eq!((size, data.len()), (10, 0));
+    }
+}

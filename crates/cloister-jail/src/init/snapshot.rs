@@ -1,0 +1,106 @@
+//! Which files a call created or changed: the workspace looked at before and after it.
+
+use super::path::show;
+use crate::guest::message::Changed;
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Entries looked at per snapshot. A workspace with a million files would otherwise make every call slow (FS-17).
+const ENTRIES: usize = 20_000;
+/// Depth of directories looked at.
+const DEPTH: usize = 16;
+/// Folders that tools fill with files nobody asked for.
+const SKIPPED: [&str; 8] =
+    ["node_modules", "__pycache__", ".git", ".venv", ".cache", ".ipynb_checkpoints", ".pytest_cache", ".npm"];
+
+/// What identifies a version of a file. The change time cannot be set by programs, unlike the modification time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Version {
+    inode: u64,
+    size: u64,
+    changed: (i64, i64),
+}
+
+/// The regular files of a workspace at one moment.
+#[derive(Debug, Default)]
+pub(super) struct Snapshot {
+    files: HashMap<PathBuf, Version>,
+}
+
+impl Snapshot {
+    /// Looks at the workspace. Symbolic links are not followed; what cannot be read is left out.
+    pub(super) fn take(workspace: &str) -> Self {
+        let mut snapshot = Self::default();
+        let mut budget = ENTRIES;
+        snapshot.walk(Path::new(workspace), DEPTH, &mut budget);
+        snapshot
+    }
+
+    fn walk(&mut self, directory: &Path, depth: usize, budget: &mut usize) {
+        let Ok(entries) = fs::read_dir(directory) else { return };
+        for entry in entries.flatten() {
+            if *budget == 0 {
+                return;
+            }
+            *budget -= 1;
+            let Ok(kind) = entry.file_type() else { continue };
+            if kind.is_dir() {
+                let skipped = entry.file_name().to_str().is_some_and(|name| SKIPPED.contains(&name));
+                if depth > 0 && !skipped {
+                    self.walk(&entry.path(), depth - 1, budget);
+                }
+            } else if kind.is_file()
+                && let Ok(meta) = entry.metadata()
+            {
+                let version = Version {
+                    inode: meta.ino(),
+                    size: meta.len(),
+                    changed: (meta.ctime(), meta.ctime_nsec()),
+                };
+                self.files.insert(entry.path(), version);
+            }
+        }
+    }
+
+    /// What is new or different in `after`, by path, at most `limit`; and whether there was more.
+    pub(super) fn changes(&self, after: &Self, workspace: &str, limit: usize) -> (Vec<Changed>, bool) {
+        let mut changed: Vec<Changed> = after
+            .files
+            .iter()
+            .filter(|(path, version)| self.files.get(*path) != Some(version))
+            .map(|(path, version)| Changed {
+                path: show(workspace, path),
+                size: version.size,
+                created: !self.files.contains_key(path),
+            })
+            .collect();
+        changed.sort_by(|a, b| a.path.cmp(&b.path));
+        let truncated = changed.len() > limit;
+        changed.truncate(limit);
+        (changed, truncated)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_tells_new_changed_and_untouched_files_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().to_str().unwrap();
+        fs::write(dir.path().join("same"), "1").unwrap();
+        fs::write(dir.path().join("grows"), "1").unwrap();
+        let before = Snapshot::take(root);
+        fs::write(dir.path().join("grows"), "22").unwrap();
+        fs::create_dir(dir.path().join("sub")).unwrap();
+        fs::write(dir.path().join("sub/new"), "333").unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", dir.path().join("link")).unwrap();
+        let (changes, more) = before.changes(&Snapshot::take(root), root, 10);
+        let seen: Vec<_> = changes.iter().map(|c| (c.path.as_str(), c.size, c.created)).collect();
+        assert_eq!(seen, [("grows", 2, false), ("sub/new", 3, true)]);
+        assert!(!more);
+    }
+}

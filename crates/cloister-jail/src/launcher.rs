@@ -1,0 +1,100 @@
+//! The launcher's loop: take an order, clone, answer with a pidfd; reap what has ended.
+//!
+//! ```text
+//!   server ──Order + descriptors──▶ launcher ──clone3──▶ sandbox (setup, then init)
+//!      ◀──── Answer + pidfd ─────────   │    ──clone3──▶ zygote  (setup, then exec of the image's interpreter)
+//! ```
+//!
+//! It ends when the server closes the socket. Sandboxes are not tied to it: they outlive it until their own limits end them.
+
+use crate::plan::{Answer, GUEST_ID, Order, Plan, VERSION, ZygotePlan};
+use crate::spawn::{self, Side, Step};
+use crate::{fdpass, init, setup, sys};
+use nix::errno::Errno;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// Runs until the server goes away.
+pub fn run() -> Result<(), Step> {
+    let Some(socket) = sys::adopt(0) else {
+        return Err(Step { step: "descriptor 0 is not the server's socket".into(), errno: Errno::EBADF });
+    };
+    // A dying launcher must not leave zombies of sandboxes that it forked: their next reaper is the host's init.
+    let mut chld = SigSet::empty();
+    chld.add(Signal::SIGCHLD);
+    let fd = nix::sys::signalfd::SignalFd::with_flags(
+        &chld,
+        nix::sys::signalfd::SfdFlags::SFD_CLOEXEC | nix::sys::signalfd::SfdFlags::SFD_NONBLOCK,
+    )
+    .map_err(Step::at("signalfd"))?;
+    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&chld), None).map_err(Step::at("block SIGCHLD"))?;
+    loop {
+        let mut polls = [
+            nix::poll::PollFd::new(std::os::fd::AsFd::as_fd(&socket), nix::poll::PollFlags::POLLIN),
+            nix::poll::PollFd::new(std::os::fd::AsFd::as_fd(&fd), nix::poll::PollFlags::POLLIN),
+        ];
+        match nix::poll::poll(&mut polls, nix::poll::PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(Step { step: "poll".into(), errno }),
+        }
+        while let Ok(Some(_)) = fd.read_signal() {}
+        reap();
+        let [orders, _] = &polls;
+        if !orders.any().unwrap_or(false) {
+            continue;
+        }
+        let (order, fds) = match fdpass::receive::<Order>(&socket) {
+            Ok(Some(order)) => order,
+            Ok(None) => return Ok(()),
+            Err(errno) => return Err(Step { step: "read an order".into(), errno }),
+        };
+        let made = match order {
+            Order::Sandbox { plan } => make_sandbox(&plan, fds),
+            Order::Zygote { plan } => make_zygote(&plan, fds),
+        };
+        let sent = match made {
+            Ok((pid, pidfd)) => fdpass::send(&socket, &Answer::Spawned { pid }, &[pidfd.as_raw_fd()]),
+            Err(Step { step, errno }) => {
+                fdpass::send(&socket, &Answer::Refused { step, errno: errno as i32 }, &[])
+            }
+        };
+        sent.map_err(Step::at("answer the server"))?;
+    }
+}
+
+fn reap() {
+    while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+        if status == WaitStatus::StillAlive {
+            break;
+        }
+    }
+}
+
+fn check_version(version: u32) -> Result<(), Step> {
+    if version == VERSION {
+        return Ok(());
+    }
+    Err(Step { step: format!("plan version {version}, this program knows {VERSION}"), errno: Errno::EPROTO })
+}
+
+fn make_sandbox(plan: &Plan, fds: Vec<OwnedFd>) -> Result<(i32, OwnedFd), Step> {
+    check_version(plan.version)?;
+    let uids = [(GUEST_ID, plan.world.outer_uid, 1)];
+    let gids = [(GUEST_ID, plan.world.outer_gid, 1)];
+    match spawn::into_namespaces(sys::SANDBOX_NAMESPACES, &uids, &gids, plan.world.privileged)? {
+        Side::Parent { pid, pidfd } => Ok((pid, pidfd)),
+        Side::Child(gate) => {
+            init::enter(plan, fds, gate, setup::Inside::No);
+            sys::exit_now(70)
+        }
+    }
+}
+
+fn make_zygote(plan: &ZygotePlan, fds: Vec<OwnedFd>) -> Result<(i32, OwnedFd), Step> {
+    check_version(plan.version)?;
+    match spawn::into_namespaces(sys::ZYGOTE_NAMESPACES, &plan.uids, &plan.gids, plan.privileged)? {
+        Side::Parent { pid, pidfd } => Ok((pid, pidfd)),
+        Side::Child(gate) => setup::zygote::become_zygote(plan, fds, gate),
+    }
+}

@@ -1,0 +1,34 @@
+//! The jail: a plan as data, and the small single-threaded program that becomes it.
+//!
+//! ```text
+//!   server ──Order{Plan} + fds──▶ launcher ──clone3──▶ setup (walls, in order) ──▶ init (pid 1, the guest protocol)
+//!          ──Order{Plan} + fds──▶ zygote   ──clone3──▶ setup                   ──▶ init ──fork──▶ warm interpreter
+//! ```
+//!
+//! INVARIANT: launcher, zygote and init are single-threaded; `clone3` and `fork` copy the calling thread only.
+//! INVARIANT: every wall stands before the first byte of a guest is read.
+//! INVARIANT: this is the only crate with `unsafe` system calls, and they are in `sys.rs` and `zygote.rs`.
+
+pub mod cgroup;
+pub mod fdpass;
+pub mod guest;
+pub mod init;
+pub mod launcher;
+pub mod plan;
+pub mod probe;
+pub mod seccomp;
+pub mod setup;
+pub mod spawn;
+mod sys;
+pub mod syscalls;
+pub mod zygote;
+
+pub use nix::errno::Errno;
+
+/// Kills the sandbox whose init is behind `pidfd`; the kernel ends its whole pid namespace with it. Gone already is no error.
+pub fn kill(pidfd: impl std::os::fd::AsFd) -> Result<(), Errno> {
+    match sys::pidfd_kill(pidfd.as_fd()) {
+        Err(Errno::ESRCH) => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,64 @@
+//! The last walls: privileges that can never come back, Landlock, and the system call filter.
+
+use crate::plan::Plan;
+use crate::spawn::Step;
+use crate::sys;
+use landlock::{
+    ABI, Access, AccessFs, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus,
+    Scope,
+};
+use nix::errno::Errno;
+use nix::sys::resource::{Resource, setrlimit};
+
+/// Confines this process and all its descendants.
+pub fn confine(plan: &Plan) -> Result<(), Step> {
+    // Not dumpable: /proc/1 belongs to nobody inside, init cannot be traced, and no core is ever written.
+    sys::prctl(libc::PR_SET_DUMPABLE, 0).map_err(Step::at("become undumpable"))?;
+    setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(Step::at("forbid core files"))?;
+    sys::prctl_no_new_privs().map_err(Step::at("set no_new_privs"))?;
+    sys::drop_capabilities().map_err(Step::at("drop capabilities"))?;
+    if plan.landlock {
+        landlock(plan)?;
+    }
+    for (n, program) in plan.filters.iter().enumerate() {
+        sys::seccomp(program).map_err(Step::at(format!("install system call filter {n}")))?;
+    }
+    Ok(())
+}
+
+/// A second opinion on the file system, and the wall against signals and abstract sockets that leave the sandbox.
+///
+/// Rights that the running kernel does not know are left out (best effort within Landlock); a kernel without Landlock is an error,
+/// because the policy asked for the wall.
+fn landlock(plan: &Plan) -> Result<(), Step> {
+    let failed = |e: &dyn std::fmt::Display| Step { step: format!("Landlock: {e}"), errno: Errno::EPERM };
+    let abi = ABI::V6;
+    let all = AccessFs::from_all(abi);
+    let look = AccessFs::from_read(abi);
+    // Truncate is part of `> /dev/null`.
+    let touch = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::ReadDir | AccessFs::Truncate;
+    let world = &plan.world;
+    let rules = [
+        ("/", look),
+        (world.workspace.as_str(), all),
+        (world.home.as_str(), all),
+        ("/tmp", all),
+        ("/dev/shm", all),
+        ("/dev", touch),
+        ("/proc", touch),
+    ];
+    let mut ruleset = Ruleset::default()
+        .handle_access(all)
+        .and_then(|r| r.scope(Scope::AbstractUnixSocket | Scope::Signal))
+        .and_then(Ruleset::create)
+        .map_err(|e| failed(&e))?;
+    for (path, rights) in rules {
+        let place = PathFd::new(path).map_err(|e| failed(&e))?;
+        ruleset = ruleset.add_rule(PathBeneath::new(place, rights)).map_err(|e| failed(&e))?;
+    }
+    let status = ruleset.restrict_self().map_err(|e| failed(&e))?;
+    if status.ruleset == RulesetStatus::NotEnforced {
+        return Err(failed(&"this kernel does not have it"));
+    }
+    Ok(())
+}

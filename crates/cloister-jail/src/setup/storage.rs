@@ -1,0 +1,56 @@
+//! The writable storage of a sandbox: one tmpfs with one quota, seen at four places.
+
+use super::descriptors::errno_of;
+use crate::plan::{GUEST_ID, Plan};
+use crate::spawn::Step;
+use crate::sys;
+use nix::mount::{MntFlags, MsFlags, umount2};
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+
+/// Mounts the storage. Size and inode limits stop disk and inode filling; the pages are charged to the sandbox's memory cgroup as well.
+pub(super) fn mount(base: &str, plan: &Plan) -> Result<(), Step> {
+    let world = &plan.world;
+    let mut flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    if !world.storage_exec {
+        flags |= MsFlags::MS_NOEXEC;
+    }
+    // Assembled under /run, then taken away from there: what stays are the four directories.
+    let whole = format!("{base}/run");
+    let options = format!(
+        "mode=0700,uid={GUEST_ID},gid={GUEST_ID},size={},nr_inodes={}",
+        world.storage_bytes, world.storage_inodes
+    );
+    nix::mount::mount(Some("storage"), whole.as_str(), Some("tmpfs"), flags, Some(options.as_str()))
+        .map_err(Step::at("mount the storage"))?;
+    for (name, place, mode) in [
+        ("workspace", world.workspace.as_str(), 0o700),
+        ("home", world.home.as_str(), 0o700),
+        ("tmp", "/tmp", 0o1777),
+        ("shm", "/dev/shm", 0o1777),
+    ] {
+        let from = format!("{whole}/{name}");
+        fs::DirBuilder::new()
+            .mode(mode)
+            .create(&from)
+            .map_err(|e| Step::at(format!("create {name}"))(errno_of(&e)))?;
+        fs::set_permissions(&from, fs::Permissions::from_mode(mode))
+            .map_err(|e| Step::at(format!("set the mode of {name}"))(errno_of(&e)))?;
+        bind(&from, &format!("{base}{place}"))?;
+    }
+    for (name, text) in [("machine-id", &plan.machine_id), ("hostname", &plan.sandbox)] {
+        let from = format!("{whole}/{name}");
+        let to = format!("{base}/etc/{name}");
+        fs::write(&from, format!("{text}\n"))
+            .and_then(|()| fs::set_permissions(&from, fs::Permissions::from_mode(0o444)))
+            .map_err(|e| Step::at(format!("write /etc/{name}"))(errno_of(&e)))?;
+        bind(&from, &to)?;
+        sys::mount_setattr(&to, libc::MOUNT_ATTR_RDONLY, false).map_err(Step::at(format!("protect {to}")))?;
+    }
+    umount2(whole.as_str(), MntFlags::MNT_DETACH).map_err(Step::at("hide the whole storage"))
+}
+
+fn bind(from: &str, to: &str) -> Result<(), Step> {
+    nix::mount::mount(Some(from), to, None::<&str>, MsFlags::MS_BIND, None::<&str>)
+        .map_err(Step::at(format!("bind {to}")))
+}
