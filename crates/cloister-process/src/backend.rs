@@ -1,0 +1,163 @@
+//! The process tier: one namespaced, limited, filtered process tree per session.
+
+use crate::interpreter::ProcessInterpreter;
+use crate::maker::Maker;
+use crate::orders::Launcher;
+use crate::pool::Pool;
+use crate::reconcile;
+use crate::sandbox::Sandbox;
+use async_trait::async_trait;
+use cloister_core::backend::{Interpreter, InterpreterBackend, InterpreterSpec, StartError, Unavailable};
+use cloister_core::egress::EgressFactory;
+use cloister_core::policy::{Policy, StartMode};
+use cloister_jail::cgroup;
+use cloister_jail::probe::Finding;
+use std::collections::HashMap;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+/// What the process tier needs to know.
+#[derive(Clone)]
+pub struct ProcessConfig {
+    /// Where sandboxes have their directories: private to this server, on a local file system.
+    pub state_dir: PathBuf,
+    /// Where images were built (`<images_dir>/<name>/current`).
+    pub images_dir: PathBuf,
+    /// The jail program.
+    pub jail_program: PathBuf,
+    /// The shared object that zygotes load.
+    pub zygote_library: PathBuf,
+    /// System call filters by the name that policies use, compiled by [`cloister_jail::seccomp::compile`].
+    pub filters: HashMap<String, Vec<Vec<u64>>>,
+    /// Ready sandboxes per policy.
+    pub pool_size: usize,
+    /// Serves the way out of sandboxes with a network.
+    pub egress: Arc<dyn EgressFactory>,
+}
+
+/// The backend.
+pub struct ProcessBackend {
+    maker: Arc<Maker>,
+    pools: Vec<Arc<Pool>>,
+}
+
+impl ProcessBackend {
+    /// Probes the host, ends what an earlier server left in `state_dir`, starts the launcher, and prepares a pool for each policy
+    /// that starts from one. To be called before the process has threads; [`Self::warm_up`] follows inside the runtime.
+    pub fn new(config: ProcessConfig, policies: &[Arc<Policy>]) -> Result<Arc<Self>, Unavailable> {
+        let unavailable = |what: &str, advice: &str| {
+            let (what, advice) = (what.to_owned(), advice.to_owned());
+            move |error: std::io::Error| Unavailable { what: format!("{what} ({error})"), advice }
+        };
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&config.state_dir)
+            .map_err(unavailable("the state directory cannot be created", "give a writable --data-dir"))?;
+        let findings = probe(&config.jail_program).map_err(unavailable(
+            "the jail program cannot be run",
+            "keep cloister-jail beside the cloister binary (`make release` puts it there)",
+        ))?;
+        let groups = cgroup::Host::discover(&instance(&config.state_dir)).ok();
+        let ended = reconcile::reconcile(&config.state_dir, groups.as_ref())
+            .map_err(unavailable("the state directory cannot be read", "check its owner and mode"))?;
+        if ended > 0 {
+            tracing::info!(ended, "ended sandboxes that an earlier server had left");
+        }
+        let launcher = Launcher::start(&config.jail_program).map_err(unavailable(
+            "the launcher cannot be started",
+            "keep cloister-jail beside the cloister binary",
+        ))?;
+        let pooled = policies.iter().filter(|p| p.tier == "process" && p.start == StartMode::Pool);
+        let pools = pooled.map(|policy| Pool::new(Arc::clone(policy), config.pool_size)).collect();
+        let maker = Arc::new(Maker::new(config, launcher, groups, findings));
+        Ok(Arc::new(Self { maker, pools }))
+    }
+
+    /// Starts to fill the pools. Inside the runtime.
+    pub fn warm_up(&self) {
+        for pool in &self.pools {
+            pool.fill(Arc::clone(&self.maker));
+        }
+    }
+
+    /// How many sandboxes are ready, over all pools.
+    pub fn ready(&self) -> usize {
+        self.pools.iter().map(|pool| pool.ready()).sum()
+    }
+
+    /// What the host can build.
+    pub fn findings(&self) -> &[Finding] {
+        &self.maker.findings
+    }
+
+    fn take_ready(&self, policy: &Policy) -> Option<Sandbox> {
+        self.pools.iter().find(|pool| pool.serves(policy))?.take()
+    }
+}
+
+/// Runs the jail program's probe: it must be single-threaded, which a server is not.
+fn probe(program: &Path) -> std::io::Result<Vec<Finding>> {
+    let output = Command::new(program).arg("probe").env_clear().current_dir("/").output()?;
+    if !output.status.success() {
+        return Err(std::io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// A name for this server's cgroups that is the same after a restart: derived from its state directory (FNV-1a).
+fn instance(state_dir: &Path) -> String {
+    let path = state_dir.canonicalize().unwrap_or_else(|_| state_dir.to_owned());
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{hash:016x}")
+}
+
+#[async_trait]
+impl InterpreterBackend for ProcessBackend {
+    fn name(&self) -> &'static str {
+        "process"
+    }
+
+    fn probe(&self) -> Result<(), Unavailable> {
+        match self.maker.findings.iter().find(|f| !f.ok && f.wall != "cgroup") {
+            None => Ok(()),
+            Some(f) => {
+                Err(Unavailable { what: format!("{} ({})", f.wall, f.detail), advice: f.advice.clone() })
+            }
+        }
+    }
+
+    async fn start(&self, spec: InterpreterSpec) -> Result<Arc<dyn Interpreter>, StartError> {
+        let sandbox = match self.take_ready(&spec.policy) {
+            Some(sandbox) => sandbox,
+            None => self.maker.make(Arc::clone(&spec.policy)).await?,
+        };
+        if let Err(source) = sandbox.control.set_ttl(spec.ttl).await {
+            sandbox.destroy().await;
+            return Err(StartError::Step { step: "set the sandbox's life".into(), source });
+        }
+        Ok(Arc::new(ProcessInterpreter::new(sandbox, spec.policy)))
+    }
+
+    async fn shutdown(&self) {
+        for pool in &self.pools {
+            pool.end().await;
+        }
+        let maker = Arc::clone(&self.maker);
+        let ended = tokio::task::spawn_blocking(move || {
+            maker.end_zygotes();
+            maker.launcher.end();
+            if let Some(host) = &maker.groups {
+                host.remove();
+            }
+        });
+        if let Err(error) = ended.await {
+            tracing::warn!(%error, "the launcher did not end cleanly");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! One session's interpreter: calls become requests to init, replies become events.
+
+use crate::control::Message;
+use crate::sandbox::Sandbox;
+use crate::translate;
+use async_trait::async_trait;
+use cloister_core::SandboxId;
+use cloister_core::backend::{EventSink, Interpreter, InvokeError, StopReport};
+use cloister_core::command::{Language, ToolCall};
+use cloister_core::event::{Event, FileBody, Outcome, PathFailure};
+use cloister_core::policy::Policy;
+use cloister_jail::guest::message::{Reply, Request, WriteFile};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// A sandbox in use by a session.
+pub(crate) struct ProcessInterpreter {
+    sandbox: Sandbox,
+    policy: Arc<Policy>,
+}
+
+impl ProcessInterpreter {
+    pub(crate) fn new(sandbox: Sandbox, policy: Arc<Policy>) -> Self {
+        Self { sandbox, policy }
+    }
+
+    fn gone(&self) -> InvokeError {
+        let reason = self.sandbox.gone.borrow().clone();
+        InvokeError::WorkerGone { reason: reason.unwrap_or_else(|| "its channel is closed".into()) }
+    }
+
+    /// Passes replies on until the one that ends the call.
+    async fn pump(
+        &self,
+        replies: &mut mpsc::Receiver<Message>,
+        events: &EventSink,
+    ) -> Result<Outcome, InvokeError> {
+        let before = self.sandbox.group.as_ref().map(cloister_jail::cgroup::Group::usage);
+        let mut files = Vec::new();
+        let mut failed = Vec::new();
+        while let Some((reply, blob)) = replies.recv().await {
+            let event = match reply {
+                Reply::Stdout { .. } => Event::Stdout(blob),
+                Reply::Stderr { .. } => Event::Stderr(blob),
+                Reply::Display { forms, .. } => Event::Display(translate::rich(forms, &blob)),
+                Reply::Value { forms, .. } => Event::Value(translate::rich(forms, &blob)),
+                Reply::File { path, error: None, .. } => {
+                    files.push(FileBody { path, data: blob });
+                    continue;
+                }
+                Reply::File { path, error: Some(reason), .. } => {
+                    failed.push(PathFailure { path, reason });
+                    continue;
+                }
+                Reply::Executed { report, .. } => {
+                    let after = self.sandbox.group.as_ref().map(cloister_jail::cgroup::Group::usage);
+                    return Ok(translate::execution(report, &blob, before.zip(after), &self.policy));
+                }
+                Reply::Done { result, .. } => {
+                    return Ok(translate::tool(result, blob).unwrap_or(Outcome::Files { files, failed }));
+                }
+                Reply::Hello { .. } | Reply::Warmed => continue,
+            };
+            // Nobody listening is no reason to stop: a call goes on when its client has left.
+            let _: Result<(), _> = events.send(event).await;
+        }
+        Err(self.gone())
+    }
+}
+
+#[async_trait]
+impl Interpreter for ProcessInterpreter {
+    fn sandbox(&self) -> SandboxId {
+        self.sandbox.id.clone()
+    }
+
+    async fn invoke(&self, call: ToolCall, deadline: Duration, events: EventSink) -> Result<(), InvokeError> {
+        let random = |e: getrandom::Error| InvokeError::Protocol(format!("no random bytes for an id: {e}"));
+        let id = format!("{:032x}", u128::from_be_bytes(random_bytes().map_err(random)?));
+        let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
+        let (request, blob) = request(&id, call, deadline_ms);
+        let mut replies = self.sandbox.control.call(&id, &request, &blob).await.map_err(|_| self.gone())?;
+        let outcome = self.pump(&mut replies, &events).await;
+        self.sandbox.control.forget(&id);
+        let _: Result<(), _> = events.send(translate::done(outcome?)).await;
+        Ok(())
+    }
+
+    async fn interrupt(&self) {
+        if let Err(error) = self.sandbox.control.send(&Request::Interrupt, b"").await {
+            tracing::debug!(sandbox = %self.sandbox.id, %error, "nothing to interrupt: the channel is closed");
+        }
+    }
+
+    async fn exited(&self) -> String {
+        let mut gone = self.sandbox.gone.clone();
+        let reason = gone.wait_for(Option::is_some).await.ok().and_then(|r| r.clone());
+        reason.unwrap_or_else(|| "its channel is closed".into())
+    }
+
+    async fn stop(&self, _grace: Duration) -> StopReport {
+        // Guests get no last word: a session's end is a kill of its namespace, and files that matter have been fetched.
+        self.sandbox.destroy().await
+    }
+
+    fn walls(&self) -> Vec<(String, String)> {
+        self.sandbox.walls.clone()
+    }
+}
+
+fn random_bytes() -> Result<[u8; 16], getrandom::Error> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map(|()| bytes)
+}
+
+/// The request of a call, with its blob.
+fn request(id: &str, call: ToolCall, deadline_ms: u64) -> (Request, Vec<u8>) {
+    let id = id.to_owned();
+    match call {
+        ToolCall::ExecuteCode { code, language, runtime, clear_context } => {
+            let language = match language {
+                Language::Python => "python",
+                Language::JavaScript => "javascript",
+                Language::TypeScript => "typescript",
+            };
+            let request = Request::Execute {
+                id,
+                runtime: runtime.name().into(),
+                language: language.into(),
+                clear: clear_context,
+                deadline_ms,
+            };
+            (request, code.into_bytes())
+        }
+        ToolCall::ExecuteCommand { command } => (Request::Command { id, deadline_ms }, command.into_bytes()),
+        ToolCall::StartCommandExecution { command } => {
+            let task = id.clone();
+            (Request::TaskStart { id, task }, command.into_bytes())
+        }
+        ToolCall::GetTask { task_id } => (Request::TaskGet { id, task: task_id }, Vec::new()),
+        ToolCall::StopTask { task_id } => (Request::TaskStop { id, task: task_id }, Vec::new()),
+        ToolCall::ReadFiles { paths } => (Request::Read { id, paths }, Vec::new()),
+        ToolCall::WriteFiles { content } => {
+            let mut blob = Vec::with_capacity(content.iter().map(|f| f.data.len()).sum());
+            let mut files = Vec::with_capacity(content.len());
+            for file in content {
+                blob.extend_from_slice(&file.data);
+                files.push(WriteFile { path: file.path, len: file.data.len() as u64 });
+            }
+            (Request::Write { id, files }, blob)
+        }
+        ToolCall::ListFiles { path } => (Request::List { id, path }, Vec::new()),
+        ToolCall::RemoveFiles { paths } => (Request::Remove { id, paths }, Vec::new()),
+        ToolCall::ReadRange { path, offset, length } => {
+            (Request::Range { id, path, offset, length }, Vec::new())
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Interpreters as jailed processes.
+//!
+//! ```text
+//!   ProcessBackend ── pool ──▶ Sandbox (ready)  ◀── Maker ── lower(policy, image) → Plan ── launcher or zygote
+//!         │                        │
+//!         └──────────▶ Interpreter ┴── control channel (ctl.sock) ──▶ init, pid 1 of the sandbox
+//! ```
+//!
+//! INVARIANT: no path, header or log format is taken from a guest; what a guest says arrives as content of its own call.
+#![forbid(unsafe_code)]
+
+mod backend;
+mod control;
+mod ids;
+mod image;
+mod interpreter;
+mod lower;
+mod maker;
+mod orders;
+mod pool;
+mod reconcile;
+mod sandbox;
+mod translate;
+mod zygote;
+
+pub use backend::{ProcessBackend, ProcessConfig};
+pub use image::{Image, ImageError};

@@ -1,0 +1,129 @@
+//! Policy and image to a plan: pure, and complete before anything happens.
+
+use crate::image::Image;
+use cloister_core::policy::{
+    Filesystem, Isolation, Languages, NetworkMode, Output, Policy, Resources, StartMode, Time, Wall,
+};
+use cloister_jail::plan::{Limits, PROXY_PORT, Plan, Programs, VERSION, World};
+
+/// Background commands at once per session.
+const TASKS: u32 = 16;
+/// How long a sandbox waits for a server that has gone, before it ends itself.
+const ORPHAN_MS: u64 = 60_000;
+/// Home directory; a mount point of every image.
+const HOME: &str = "/home/agent";
+
+/// What lowering needs besides policy and image.
+pub(crate) struct Identity {
+    /// The sandbox's id.
+    pub(crate) sandbox: String,
+    /// Its secret for the control channel.
+    pub(crate) nonce: String,
+    /// Its machine id.
+    pub(crate) machine_id: String,
+    /// Kernel user and group id, as the process that executes the plan sees them.
+    pub(crate) outer: (u32, u32),
+    /// Whether that process may map any id.
+    pub(crate) privileged: bool,
+    /// How many cgroup descriptors go with the plan.
+    pub(crate) cgroups: usize,
+    /// Whether the interpreter comes warm from a zygote.
+    pub(crate) warm: bool,
+}
+
+/// The plan of one sandbox.
+///
+/// Every struct is taken apart without `..`: a new policy field does not compile until somebody decides here.
+pub(crate) fn lower(policy: &Policy, image: &Image, filters: Vec<Vec<u64>>, who: Identity) -> Plan {
+    let Policy {
+        name: _,
+        description: _,
+        tier: _,
+        image: _,
+        start,
+        network,
+        resources,
+        filesystem,
+        time,
+        languages,
+        output,
+        isolation,
+    } = policy;
+    let Resources { memory, cpu: _, pids, open_files } = resources; // cpu: by cgroup only
+    let Filesystem { disk, inodes, max_file, exec, workspace } = filesystem;
+    let Time { session_default: _, session_max, call: _, grace, task } = time;
+    let Languages { runtimes, shell } = languages;
+    let Output { stream, display, displays, figures: _, files: _, files_max, text: _ } = output;
+    let Isolation { require, seccomp: _ } = isolation;
+    let Identity { sandbox, nonce, machine_id, outer, privileged, cgroups, warm } = who;
+
+    let millis = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+    let runners = image.runners.iter().filter(|(name, _)| runtimes.contains(name));
+    let eager = runtimes.iter().find(|r| *r == "python" && image.runners.contains_key(*r)).cloned();
+    let proxy = network.mode != NetworkMode::None;
+    Plan {
+        version: VERSION,
+        sandbox,
+        nonce,
+        machine_id,
+        world: World {
+            root: image.root.clone(),
+            outer_uid: outer.0,
+            outer_gid: outer.1,
+            privileged,
+            storage_bytes: *disk,
+            storage_inodes: *inodes,
+            storage_exec: *exec,
+            workspace: workspace.clone(),
+            home: HOME.into(),
+            env: environment(image, workspace, proxy),
+        },
+        limits: Limits {
+            // Below the group's limit, so that a runaway allocation meets MemoryError before the killer.
+            cell_memory: memory / 10 * 9,
+            pids: *pids,
+            open_files: *open_files,
+            file_bytes: *max_file,
+            stream: *stream,
+            display: *display,
+            displays: *displays,
+            files: *files_max,
+            grace_ms: millis(*grace),
+            task_ms: millis(*task),
+            tasks: TASKS,
+        },
+        programs: Programs {
+            runners: runners.map(|(name, runner)| (name.clone(), runner.clone())).collect(),
+            shell: if *shell { image.shell.clone() } else { Vec::new() },
+            eager: eager.filter(|_| warm || *start != StartMode::Exec || runtimes.len() == 1),
+        },
+        filters,
+        landlock: require.contains(&Wall::Landlock),
+        proxy,
+        cgroups,
+        ttl_ms: millis(*session_max),
+        orphan_ms: ORPHAN_MS,
+    }
+}
+
+/// The environment of guest programs: the image's, the places, and the proxy if there is one. Nothing of the server's.
+pub(crate) fn environment(image: &Image, workspace: &str, proxy: bool) -> Vec<(String, String)> {
+    let mut env = image.env.clone();
+    for (name, value) in
+        [("HOME", HOME), ("USER", "agent"), ("LOGNAME", "agent"), ("PWD", workspace), ("TMPDIR", "/tmp")]
+    {
+        env.insert(name.into(), value.into());
+    }
+    if proxy {
+        let url = format!("http://127.0.0.1:{PROXY_PORT}");
+        for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
+            env.insert(name.into(), url.clone());
+        }
+        for name in ["NO_PROXY", "no_proxy"] {
+            env.insert(name.into(), "localhost,127.0.0.1,::1".into());
+        }
+        // Node 24 reads the proxy variables only when it is told to.
+        env.insert("NODE_USE_ENV_PROXY".into(), "1".into());
+    }
+    env.into_iter().collect()
+}
