@@ -1,0 +1,141 @@
+//! What a session can be asked: one enum, in which HTTP, the command line and every backend end.
+
+use bytes::Bytes;
+
+/// A language that `executeCode` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Language {
+    /// CPython.
+    Python,
+    /// JavaScript; see [`Runtime`].
+    JavaScript,
+    /// TypeScript; see [`Runtime`].
+    TypeScript,
+}
+
+/// What runs the code. A runtime keeps its own state between calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Runtime {
+    /// CPython; the only runtime of Python.
+    Python,
+    /// Node: CommonJS for JavaScript, ES modules for TypeScript.
+    Nodejs,
+    /// Deno; the default for JavaScript and TypeScript, as the AWS service documents it.
+    Deno,
+}
+
+impl Runtime {
+    /// The name on the wire, in policies and as the folder of the driver in an image.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Python => "python",
+            Self::Nodejs => "nodejs",
+            Self::Deno => "deno",
+        }
+    }
+}
+
+/// One file to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewFile {
+    /// Relative to the workspace, or absolute inside the sandbox. Parents are created.
+    pub path: String,
+    /// The content, byte for byte.
+    pub data: Bytes,
+}
+
+/// A call of one tool. The first nine are the tools of the AWS service; the rest are reached from the native door only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToolCall {
+    /// Run code in the runtime's persistent context.
+    ExecuteCode {
+        /// The source text.
+        code: String,
+        /// The language that it is in.
+        language: Language,
+        /// The runtime; the gateway has already put in the default.
+        runtime: Runtime,
+        /// Start from an empty context.
+        clear_context: bool,
+    },
+    /// Run a command in the session's persistent shell.
+    ExecuteCommand {
+        /// A line (or several) of shell.
+        command: String,
+    },
+    /// Start a command in a shell of its own and return a task id at once.
+    StartCommandExecution {
+        /// A line (or several) of shell.
+        command: String,
+    },
+    /// State and output so far of a task.
+    GetTask {
+        /// As `StartCommandExecution` returned it.
+        task_id: String,
+    },
+    /// Kill a task and everything that it started.
+    StopTask {
+        /// As `StartCommandExecution` returned it.
+        task_id: String,
+    },
+    /// Read whole files.
+    ReadFiles {
+        /// Relative to the workspace, or absolute inside the sandbox.
+        paths: Vec<String>,
+    },
+    /// Write files: all of them, or none.
+    WriteFiles {
+        /// At least one.
+        content: Vec<NewFile>,
+    },
+    /// List one directory, one level deep.
+    ListFiles {
+        /// `""` and `"."` are the workspace.
+        path: String,
+    },
+    /// Remove files and directory trees; symbolic links are removed, not followed.
+    RemoveFiles {
+        /// At least one.
+        paths: Vec<String>,
+    },
+    /// A byte range of one file, for downloads over plain HTTP.
+    ReadRange {
+        /// Relative to the workspace, or absolute inside the sandbox.
+        path: String,
+        /// First byte.
+        offset: u64,
+        /// At most this many bytes; the answer also says the file's size.
+        length: u64,
+    },
+}
+
+impl ToolCall {
+    /// The tool's name on the wire and in the log.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::ExecuteCode { .. } => "executeCode",
+            Self::ExecuteCommand { .. } => "executeCommand",
+            Self::StartCommandExecution { .. } => "startCommandExecution",
+            Self::GetTask { .. } => "getTask",
+            Self::StopTask { .. } => "stopTask",
+            Self::ReadFiles { .. } => "readFiles",
+            Self::WriteFiles { .. } => "writeFiles",
+            Self::ListFiles { .. } => "listFiles",
+            Self::RemoveFiles { .. } => "removeFiles",
+            Self::ReadRange { .. } => "readRange",
+        }
+    }
+
+    /// Whether the call only looks. Making such a call twice harms nobody, so a late retry of one may run again.
+    pub fn is_read_only(&self) -> bool {
+        matches!(
+            self,
+            Self::GetTask { .. } | Self::ReadFiles { .. } | Self::ListFiles { .. } | Self::ReadRange { .. }
+        )
+    }
+
+    /// Whether the call runs guest code in the foreground. Such calls run one at a time, in order; the others at once.
+    pub fn is_foreground(&self) -> bool {
+        matches!(self, Self::ExecuteCode { .. } | Self::ExecuteCommand { .. })
+    }
+}

@@ -1,0 +1,205 @@
+//! What a session may do: one plain struct, complete, in which nothing is optional that a wall depends on.
+//!
+//! ```text
+//!   policies/*.toml ──load (unknown field = error)──▶ Document ──extends (narrowing only)──▶ Policy ──lower──▶ JailPlan
+//! ```
+//!
+//! The field docs say what each field does, its unit, its default and the attack that it stops; `policies/README.md` is
+//! checked against them. Every `lower.rs` takes a `Policy` apart without `..`, so a new field cannot be forgotten there.
+
+mod check;
+mod defaults;
+pub mod describe;
+mod document;
+pub mod load;
+pub mod narrow;
+mod quantity;
+mod target;
+#[cfg(test)]
+mod tests;
+
+pub use describe::Row;
+pub use load::{LoadError, Problem, Resolved, Sources};
+
+use std::time::Duration;
+
+/// A complete policy. Made by [`crate::policy::load`] only, so a `Policy` in hand has passed its checks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// The name by which interpreters and errors refer to it.
+    pub name: String,
+    /// One line for people.
+    pub description: String,
+    /// Which backend runs it: `process` (default), `wasm`.
+    pub tier: String,
+    /// The folder of `sandbox-images/` that sessions run in. Default `analysis`.
+    pub image: String,
+    /// How a session starts.
+    pub start: StartMode,
+    /// Where it may connect.
+    pub network: Network,
+    /// Memory, CPU, processes, descriptors.
+    pub resources: Resources,
+    /// Disk.
+    pub filesystem: Filesystem,
+    /// How long things may take.
+    pub time: Time,
+    /// What it may run.
+    pub languages: Languages,
+    /// What comes back.
+    pub output: Output,
+    /// Walls that the host must be able to build.
+    pub isolation: Isolation,
+}
+
+/// How a session starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartMode {
+    /// From the pool of ready sandboxes, else forked from the zygote (default). Sandboxes of one zygote share its memory layout.
+    Pool,
+    /// Forked from the zygote on demand.
+    Zygote,
+    /// Strict: a new program from the image, with its own layout and hash seed. Costs the imports.
+    Exec,
+}
+
+/// Where a session may connect. Without a network there is no route, no resolver and no proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Default none.
+    pub mode: NetworkMode,
+    /// For `allowlist`: `example.com`, `*.example.com` (leftmost label only). Stops exfiltration to anywhere else.
+    pub allowed_domains: Vec<String>,
+    /// Refused even when allowed above or in `open` mode.
+    pub denied_domains: Vec<String>,
+    /// Private or special ranges that may be dialled all the same, in CIDR form. Metadata addresses stay refused.
+    pub allowed_cidrs: Vec<String>,
+    /// TCP ports. Default 443 and 80.
+    pub ports: Vec<u16>,
+    /// Connections at once. Default 64. Stops port scans and connection floods.
+    pub connections: u32,
+    /// Bytes in and out per session. Default 1 GiB. Bounds what can be carried out through an allowed host.
+    pub bytes: u64,
+}
+
+/// The network mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetworkMode {
+    /// Nothing, not even DNS (SANDBOX of the AWS API, and stricter than there).
+    None,
+    /// Listed domains through the egress proxy.
+    Allowlist,
+    /// Public addresses through the egress proxy (PUBLIC of the AWS API).
+    Open,
+}
+
+/// Limits of the whole session, enforced by cgroups where the host has them and by rlimits in any case.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resources {
+    /// Bytes, files in the workspace included. Default 2 GiB. Stops memory exhaustion of the host.
+    pub memory: u64,
+    /// Cores. Default 2.0. Stops CPU starvation of the neighbours.
+    pub cpu: f64,
+    /// Processes and threads. Default 256. Stops fork and thread bombs.
+    pub pids: u64,
+    /// Descriptors per process. Default 1024. Stops exhaustion of the host's file table.
+    pub open_files: u64,
+}
+
+/// The session's own writable storage (workspace, home, /tmp and /dev/shm share it).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filesystem {
+    /// Bytes. Default 1 GiB. Counts against `memory`, since it is a tmpfs. Stops disk filling.
+    pub disk: u64,
+    /// Files and directories. Default 65,536. Stops inode exhaustion.
+    pub inodes: u64,
+    /// Bytes of one file. Default 512 MiB. Stops one runaway file.
+    pub max_file: u64,
+    /// Whether programs in writable places may be executed. Default true (venvs and compiled extensions need it).
+    pub exec: bool,
+    /// The working directory of sessions. Default `/workspace`; other names become links to it.
+    pub workspace: String,
+}
+
+/// How long things may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Time {
+    /// Session life when the client asks for none. Default 900 s, as the AWS service.
+    pub session_default: Duration,
+    /// Longest session life. Default and maximum 28,800 s.
+    pub session_max: Duration,
+    /// Deadline of one call: interrupt first, then kill. Default 900 s. Stops endless loops.
+    pub call: Duration,
+    /// Between interrupt and kill. Default 2 s.
+    pub grace: Duration,
+    /// Life of a background command. Default 28,800 s.
+    pub task: Duration,
+}
+
+/// What a session may run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Languages {
+    /// Of `python`, `nodejs`, `deno`. Default all.
+    pub runtimes: Vec<String>,
+    /// Whether `executeCommand` and tasks are allowed. Default true.
+    pub shell: bool,
+}
+
+/// What comes back, and how much of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Bytes of stdout and of stderr kept per call, each. Default 1 MiB. Stops output floods.
+    pub stream: u64,
+    /// Bytes of one display or value. Default 5 MiB. Stops picture bombs.
+    pub display: u64,
+    /// Displays per call. Default 64.
+    pub displays: u32,
+    /// Return displayed figures as `image` blocks. Default true.
+    pub figures: bool,
+    /// Return files that a call created or changed as `resource_link` blocks. Default true.
+    pub files: bool,
+    /// At most so many of them. Default 256.
+    pub files_max: u32,
+    /// Add a text block to answers that the AWS service leaves without (listings, tasks), for clients that read text only. Default true.
+    pub text: bool,
+}
+
+/// Walls. A wall that is listed and that the host cannot build means that the policy is refused, never that it is weaker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Isolation {
+    /// Default: all of [`Wall::ALL`] but `cgroup`, which an ordinary user often lacks (rlimits and tmpfs sizes hold then).
+    pub require: Vec<Wall>,
+    /// Path below `policies/` of the system call list. Default `seccomp/default.json`.
+    pub seccomp: String,
+}
+
+/// One wall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Wall {
+    /// Its own user, pid, mount, net, ipc, uts and cgroup namespaces.
+    Namespaces,
+    /// Its own read-only root file system from the image.
+    Root,
+    /// System call filter with architecture check.
+    Seccomp,
+    /// Landlock domain inside the namespaces.
+    Landlock,
+    /// Memory, pids and CPU limits by cgroup.
+    Cgroup,
+}
+
+impl Wall {
+    /// Every wall, in the order in which `doctor` lists them.
+    pub const ALL: [Self; 5] = [Self::Namespaces, Self::Root, Self::Seccomp, Self::Landlock, Self::Cgroup];
+
+    /// The name in policies.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Namespaces => "namespaces",
+            Self::Root => "root",
+            Self::Seccomp => "seccomp",
+            Self::Landlock => "landlock",
+            Self::Cgroup => "cgroup",
+        }
+    }
+}

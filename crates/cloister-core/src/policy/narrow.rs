@@ -1,0 +1,209 @@
+//! Narrower and wider: which of two policies grants more, field by field, and the most that both grant.
+//!
+//! Three kinds of fields: *limits* and *rights*, which have an order (smaller, fewer, false is narrower); *walls and
+//! denials*, whose order is the other way round (more is narrower); and *choices* (image, workspace, the text block),
+//! which grant nothing and are free. Both functions take policies apart without `..`: a new field must be decided here.
+
+use super::target::{cidr_covers, domain_covers};
+use super::{
+    Filesystem, Isolation, Languages, Network, NetworkMode, Output, Policy, Resources, StartMode, Time,
+};
+
+/// The fields in which `child` grants more than `parent`; empty if `child` ⊆ `parent`.
+pub fn widenings(child: &Policy, parent: &Policy) -> Vec<&'static str> {
+    let Policy {
+        name: _,
+        description: _,
+        tier,
+        image: _,
+        start,
+        network,
+        resources,
+        filesystem,
+        time,
+        languages,
+        output,
+        isolation,
+    } = child;
+    let mut wider = Vec::new();
+    let mut check = |field, within: bool| {
+        if !within {
+            wider.push(field);
+        }
+    };
+    check("tier", narrower_tier(tier, &parent.tier) == tier);
+    check("start", strictness(*start) >= strictness(parent.start));
+
+    let Network { mode, allowed_domains, denied_domains, allowed_cidrs, ports, connections, bytes } = network;
+    let p = &parent.network;
+    check("network.mode", reach(*mode) <= reach(p.mode));
+    // Where one of the modes makes the list meaningless, the mode alone decides.
+    let lists_count = *mode == NetworkMode::Allowlist && p.mode == NetworkMode::Allowlist;
+    check(
+        "network.allowed_domains",
+        !lists_count || all_covered(allowed_domains, &p.allowed_domains, domain_covers),
+    );
+    check("network.denied_domains", all_covered(&p.denied_domains, denied_domains, domain_covers));
+    check("network.allowed_cidrs", all_covered(allowed_cidrs, &p.allowed_cidrs, cidr_covers));
+    check("network.ports", ports.iter().all(|port| p.ports.contains(port)));
+    check("network.connections", *connections <= p.connections);
+    check("network.bytes", *bytes <= p.bytes);
+
+    let Resources { memory, cpu, pids, open_files } = resources;
+    let p = &parent.resources;
+    check("resources.memory", *memory <= p.memory);
+    check("resources.cpu", *cpu <= p.cpu);
+    check("resources.pids", *pids <= p.pids);
+    check("resources.open_files", *open_files <= p.open_files);
+
+    let Filesystem { disk, inodes, max_file, exec, workspace: _ } = filesystem;
+    let p = &parent.filesystem;
+    check("filesystem.disk", *disk <= p.disk);
+    check("filesystem.inodes", *inodes <= p.inodes);
+    check("filesystem.max_file", *max_file <= p.max_file);
+    check("filesystem.exec", *exec <= p.exec);
+
+    let Time { session_default, session_max, call, grace, task } = time;
+    let p = &parent.time;
+    check("time.session_default", *session_default <= p.session_default);
+    check("time.session_max", *session_max <= p.session_max);
+    check("time.call", *call <= p.call);
+    check("time.grace", *grace <= p.grace);
+    check("time.task", *task <= p.task);
+
+    let Languages { runtimes, shell } = languages;
+    let p = &parent.languages;
+    check("languages.runtimes", runtimes.iter().all(|runtime| p.runtimes.contains(runtime)));
+    check("languages.shell", *shell <= p.shell);
+
+    let Output { stream, display, displays, figures, files, files_max, text: _ } = output;
+    let p = &parent.output;
+    check("output.stream", *stream <= p.stream);
+    check("output.display", *display <= p.display);
+    check("output.displays", *displays <= p.displays);
+    check("output.figures", *figures <= p.figures);
+    check("output.files", *files <= p.files);
+    check("output.files_max", *files_max <= p.files_max);
+
+    let Isolation { require, seccomp } = isolation;
+    let p = &parent.isolation;
+    check("isolation.require", p.require.iter().all(|wall| require.contains(wall)));
+    // Names of system call lists have no order, so a child keeps its parent's.
+    check("isolation.seccomp", *seccomp == p.seccomp);
+    wider
+}
+
+/// The most that both policies grant. Choices are those of `a`; where nothing but equality is narrower, `b` decides.
+pub fn meet(a: &Policy, b: &Policy) -> Policy {
+    let (n, m) = (&a.network, &b.network);
+    let (r, s) = (&a.resources, &b.resources);
+    let (f, g) = (&a.filesystem, &b.filesystem);
+    let (t, u) = (&a.time, &b.time);
+    let (o, p) = (&a.output, &b.output);
+    Policy {
+        name: a.name.clone(),
+        description: a.description.clone(),
+        tier: narrower_tier(&a.tier, &b.tier).to_owned(),
+        image: a.image.clone(),
+        start: if strictness(a.start) >= strictness(b.start) { a.start } else { b.start },
+        network: Network {
+            mode: if reach(n.mode) <= reach(m.mode) { n.mode } else { m.mode },
+            allowed_domains: match (n.mode, m.mode) {
+                (NetworkMode::Open, NetworkMode::Allowlist) => m.allowed_domains.clone(),
+                (NetworkMode::Allowlist, NetworkMode::Allowlist) => {
+                    common(&n.allowed_domains, &m.allowed_domains, domain_covers)
+                }
+                _ => n.allowed_domains.clone(),
+            },
+            denied_domains: union(&m.denied_domains, &n.denied_domains),
+            allowed_cidrs: common(&n.allowed_cidrs, &m.allowed_cidrs, cidr_covers),
+            ports: n.ports.iter().copied().filter(|port| m.ports.contains(port)).collect(),
+            connections: n.connections.min(m.connections),
+            bytes: n.bytes.min(m.bytes),
+        },
+        resources: Resources {
+            memory: r.memory.min(s.memory),
+            cpu: r.cpu.min(s.cpu),
+            pids: r.pids.min(s.pids),
+            open_files: r.open_files.min(s.open_files),
+        },
+        filesystem: Filesystem {
+            disk: f.disk.min(g.disk),
+            inodes: f.inodes.min(g.inodes),
+            max_file: f.max_file.min(g.max_file),
+            exec: f.exec && g.exec,
+            workspace: f.workspace.clone(),
+        },
+        time: Time {
+            session_default: t.session_default.min(u.session_default),
+            session_max: t.session_max.min(u.session_max),
+            call: t.call.min(u.call),
+            grace: t.grace.min(u.grace),
+            task: t.task.min(u.task),
+        },
+        languages: Languages {
+            runtimes: a
+                .languages
+                .runtimes
+                .iter()
+                .filter(|r| b.languages.runtimes.contains(r))
+                .cloned()
+                .collect(),
+            shell: a.languages.shell && b.languages.shell,
+        },
+        output: Output {
+            stream: o.stream.min(p.stream),
+            display: o.display.min(p.display),
+            displays: o.displays.min(p.displays),
+            figures: o.figures && p.figures,
+            files: o.files && p.files,
+            files_max: o.files_max.min(p.files_max),
+            text: o.text,
+        },
+        isolation: Isolation {
+            require: union(&b.isolation.require, &a.isolation.require),
+            seccomp: b.isolation.seccomp.clone(),
+        },
+    }
+}
+
+/// `first`, and what `second` has in addition.
+pub(super) fn union<T: Clone + PartialEq>(first: &[T], second: &[T]) -> Vec<T> {
+    let mut all = first.to_vec();
+    all.extend(second.iter().filter(|item| !first.contains(item)).cloned());
+    all
+}
+
+/// A wasm worker sits in the same jail and makes far fewer system calls, so it is the narrower one. Other names have no
+/// order: the parent's stays.
+fn narrower_tier<'a>(child: &'a str, parent: &'a str) -> &'a str {
+    if (child, parent) == ("wasm", "process") { child } else { parent }
+}
+
+fn strictness(start: StartMode) -> u8 {
+    match start {
+        StartMode::Pool => 0,
+        StartMode::Zygote => 1,
+        StartMode::Exec => 2,
+    }
+}
+
+fn reach(mode: NetworkMode) -> u8 {
+    match mode {
+        NetworkMode::None => 0,
+        NetworkMode::Allowlist => 1,
+        NetworkMode::Open => 2,
+    }
+}
+
+fn all_covered(narrow: &[String], wide: &[String], covers: fn(&str, &str) -> bool) -> bool {
+    narrow.iter().all(|narrow| wide.iter().any(|wide| covers(wide, narrow)))
+}
+
+/// What both lists match: of each pair the narrower one, if one covers the other.
+fn common(a: &[String], b: &[String], covers: fn(&str, &str) -> bool) -> Vec<String> {
+    let pairs = a.iter().flat_map(|x| b.iter().map(move |y| (x, y)));
+    let shared = pairs
+        .filter_map(|(x, y)| if covers(y, x) { Some(x.clone()) } else { covers(x, y).then(|| y.clone()) });
+    shared.fold(Vec::new(), |list, item| union(&list, &[item]))
+}

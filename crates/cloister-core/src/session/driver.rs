@@ -1,0 +1,414 @@
+//! The driver of one session: the only task that changes its state, and one that never waits for the guest.
+//!
+//! ```text
+//!   requests (invoke, stop) ─┐                                      ┌─▶ backend.start        ─┐
+//!   the clock ───────────────┼─▶ select! names it ─▶ apply (sync) ──┼─▶ call tasks            ├─▶ back as Happened
+//!   results of its tasks ────┘                                      └─▶ interpreter.stop     ─┘
+//! ```
+//!
+//! Everything that may take time is a task in `work`, whose result comes back as one more event. A call that never ends
+//! therefore cannot keep a session from being stopped.
+
+use super::calls::{self, CallEnd, Plan};
+use super::invocation::{Invocation, Log};
+use super::ledger::{Known, Ledger};
+use super::live::{Place, View};
+use super::records;
+use super::refusal;
+use super::state::{Admission, CallId, Lane, Phase, State, StopStep};
+use super::{EndReason, InvokeOptions, ManagerConfig, SessionRecord, Status};
+use crate::backend::{Interpreter, InterpreterBackend, InterpreterSpec, StartError, StopReport};
+use crate::command::ToolCall;
+use crate::error::Error;
+use crate::id::SessionId;
+use crate::policy::Policy;
+use crate::store::Store;
+use std::collections::HashMap;
+use std::future::pending;
+use std::sync::Arc;
+use std::time::SystemTime;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{Id as TaskId, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
+
+/// What a session can be asked.
+#[derive(Debug)]
+pub(super) enum Request {
+    /// Make a call, or attach to the one with the same invocation id. The policy has allowed it.
+    Invoke { call: ToolCall, options: InvokeOptions, reply: oneshot::Sender<Result<Invocation, Error>> },
+    /// End; answered when nothing is left.
+    Stop { reason: EndReason, reply: oneshot::Sender<SessionRecord> },
+}
+
+/// What happened; the only input of [`Driver::apply`].
+enum Happened {
+    Asked(Request),
+    Started(Result<Arc<dyn Interpreter>, StartError>),
+    WorkerExited(String),
+    CallEnded(CallId, CallEnd),
+    Reaped(StopReport, SystemTime),
+    TaskDied(Duty, JoinError),
+    Clock,
+}
+
+/// What a task was for, in case it dies without a result.
+#[derive(Clone, Copy, Debug)]
+enum Duty {
+    Start,
+    Watch,
+    Call(CallId),
+    Stop,
+}
+
+/// A call that waits or runs.
+struct Call {
+    log: Arc<Log>,
+    invocation: Option<String>,
+    /// Taken when it runs.
+    plan: Option<Plan>,
+    /// Bytes of code, for the limit of what may wait.
+    bytes: usize,
+}
+
+/// Everything that a driver starts from.
+pub(super) struct Birth {
+    pub(super) record: SessionRecord,
+    pub(super) policy: Arc<Policy>,
+    pub(super) backend: Arc<dyn InterpreterBackend>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) config: Arc<ManagerConfig>,
+    /// When its life is over, by the monotonic clock.
+    pub(super) expires: Instant,
+    pub(super) place: Place,
+    pub(super) requests: mpsc::Receiver<Request>,
+    pub(super) view: watch::Sender<View>,
+    /// Hears whether the session came up.
+    pub(super) starter: oneshot::Sender<Result<SessionRecord, Error>>,
+}
+
+struct Driver {
+    id: SessionId,
+    record: SessionRecord,
+    policy: Arc<Policy>,
+    store: Arc<dyn Store>,
+    config: Arc<ManagerConfig>,
+    expires: Instant,
+    start_by: Instant,
+    state: State,
+    ledger: Ledger,
+    calls: HashMap<CallId, Call>,
+    next_call: CallId,
+    interpreter: Option<Arc<dyn Interpreter>>,
+    requests: mpsc::Receiver<Request>,
+    view: watch::Sender<View>,
+    starter: Option<oneshot::Sender<Result<SessionRecord, Error>>>,
+    stoppers: Vec<oneshot::Sender<SessionRecord>>,
+    work: JoinSet<Happened>,
+    duties: HashMap<TaskId, Duty>,
+    place: Option<Place>,
+}
+
+impl Birth {
+    /// Starts the driver as a task of its own, and with it the session.
+    pub(super) fn spawn(self) {
+        let Self { record, policy, backend, store, config, expires, place, requests, view, starter } = self;
+        // The worker ends itself a little later than the server would, so that an expiry is an expiry and not a death.
+        let spec = InterpreterSpec { policy: Arc::clone(&policy), ttl: record.ttl + policy.time.grace };
+        let mut driver = Driver {
+            id: record.id.clone(),
+            state: State::new(config.max_queued, config.max_concurrent),
+            ledger: Ledger::new(Arc::clone(&config)),
+            start_by: Instant::now() + config.start_timeout,
+            calls: HashMap::new(),
+            next_call: 0,
+            interpreter: None,
+            starter: Some(starter),
+            stoppers: Vec::new(),
+            work: JoinSet::new(),
+            duties: HashMap::new(),
+            place: Some(place),
+            record,
+            policy,
+            store,
+            config,
+            expires,
+            requests,
+            view,
+        };
+        driver.task(Duty::Start, async move { Happened::Started(backend.start(spec).await) });
+        tokio::spawn(driver.run());
+    }
+}
+
+impl Driver {
+    async fn run(mut self) {
+        while !matches!(self.state.phase(), Phase::Terminated(_)) {
+            let wake = self.next_wake();
+            let happened = tokio::select! {
+                Some(request) = self.requests.recv() => Happened::Asked(request),
+                Some(result) = self.work.join_next_with_id() => self.result_of(result),
+                () = until(wake) => Happened::Clock,
+            };
+            self.apply(happened);
+            self.publish();
+        }
+        // First out of the table, then the answers: who hears "stopped" finds the record in the store.
+        self.place.take();
+        for stopper in self.stoppers.drain(..) {
+            // A client that has gone away needs no answer; so below.
+            let _ = stopper.send(self.record.clone());
+        }
+    }
+
+    /// The one function that changes the state. It never waits.
+    fn apply(&mut self, happened: Happened) {
+        match happened {
+            Happened::Asked(Request::Invoke { call, options, reply }) => {
+                let _ = reply.send(self.invoke(call, options));
+            }
+            Happened::Asked(Request::Stop { reason, reply }) => {
+                self.stoppers.push(reply);
+                self.end(reason, None);
+            }
+            Happened::Started(Ok(interpreter)) => self.started(interpreter),
+            Happened::Started(Err(error)) => self.not_started(error),
+            Happened::WorkerExited(why) => self.worker_gone(&why),
+            Happened::CallEnded(call, end) => self.call_ended(call, end),
+            Happened::Reaped(report, at) => self.reaped(&report, at),
+            Happened::TaskDied(duty, error) => self.task_died(duty, error),
+            Happened::Clock => self.clock(Instant::now()),
+        }
+    }
+
+    fn invoke(&mut self, call: ToolCall, options: InvokeOptions) -> Result<Invocation, Error> {
+        if let Some(invocation) = &options.invocation_id {
+            match self.ledger.look(invocation, &options.fingerprint, Instant::now()) {
+                Known::Answer(log) => return Ok(Invocation::of(log)),
+                Known::Mismatch => return Err(refusal::mismatched_invocation(invocation)),
+                Known::Spent if !call.is_read_only() => return Err(refusal::spent_invocation(invocation)),
+                Known::Full => return Err(refusal::out_of_invocation_ids(&self.id, self.config.known_ids)),
+                Known::New | Known::Spent => {}
+            }
+        }
+        let lane = if call.is_foreground() { Lane::Foreground } else { Lane::Side };
+        let bytes = code_bytes(&call);
+        let waiting: usize = self.calls.values().filter(|c| c.plan.is_some()).map(|c| c.bytes).sum();
+        if lane == Lane::Foreground && waiting > 0 && waiting + bytes > self.config.max_queued_bytes {
+            return Err(refusal::too_much_waiting(&self.id, self.config.max_queued_bytes));
+        }
+        let id = self.next_call;
+        let admission =
+            self.state.admit(id, lane).map_err(|refused| refusal::not_admitted(&self.id, refused))?;
+        self.next_call += 1;
+
+        let limit = self.policy.time.call;
+        let deadline = options.timeout.map_or(limit, |wanted| wanted.min(limit));
+        let plan = Plan { call, deadline, give_up: deadline + self.policy.time.grace + self.config.backstop };
+        let log = Log::new(self.config.call_bytes);
+        if let Some(invocation) = &options.invocation_id {
+            self.ledger.begin(invocation.clone(), options.fingerprint, Arc::clone(&log));
+        }
+        let invocation = options.invocation_id;
+        self.calls.insert(id, Call { log: Arc::clone(&log), invocation, plan: Some(plan), bytes });
+        if admission == Admission::Run {
+            self.run_call(id);
+        }
+        Ok(Invocation::of(log))
+    }
+
+    fn run_call(&mut self, id: CallId) {
+        let (Some(call), Some(interpreter)) = (self.calls.get_mut(&id), &self.interpreter) else { return };
+        let Some(plan) = call.plan.take() else { return };
+        let (session, interpreter, log) = (self.id.clone(), Arc::clone(interpreter), Arc::clone(&call.log));
+        self.task(Duty::Call(id), async move {
+            Happened::CallEnded(id, calls::carry_out(session, interpreter, plan, log).await)
+        });
+    }
+
+    fn call_ended(&mut self, id: CallId, end: CallEnd) {
+        self.forget_call(id);
+        match end {
+            CallEnd::Fine => {}
+            CallEnd::WorkerGone(why) => self.worker_gone(&why),
+            CallEnd::Broken(why) => {
+                tracing::error!(session = %self.id, %why, "the worker is taken down: it broke its contract");
+                self.end(EndReason::Failed, Some("it broke its contract with the server"));
+            }
+        }
+        if let Some(next) = self.state.ended(id) {
+            self.run_call(next);
+        }
+    }
+
+    /// The call is over: its answer goes to the ledger if a retry may ask for it, else to whoever still reads it.
+    fn forget_call(&mut self, id: CallId) {
+        if let Some(invocation) = self.calls.remove(&id).and_then(|call| call.invocation) {
+            self.ledger.finish(&invocation, Instant::now());
+        }
+    }
+
+    fn started(&mut self, interpreter: Arc<dyn Interpreter>) {
+        self.interpreter = Some(Arc::clone(&interpreter));
+        if let Err(reason) = self.state.started() {
+            self.take_down(reason);
+            return;
+        }
+        records::bind_later(&self.store, &self.id, interpreter.sandbox());
+        self.task(Duty::Watch, async move { Happened::WorkerExited(interpreter.exited().await) });
+        // Published first: who hears that it is up may look at once.
+        self.publish();
+        self.answer_starter(Ok(self.record.clone()));
+    }
+
+    fn not_started(&mut self, error: StartError) {
+        tracing::error!(session = %self.id, policy = %self.policy.name, %error, "a session did not start");
+        let reason = self.state.gone();
+        self.note_end(reason, SystemTime::now());
+        self.answer_starter(Err(refusal::start_failed(&self.policy, error)));
+    }
+
+    fn worker_gone(&mut self, why: &str) {
+        let reason = if Instant::now() >= self.expires { EndReason::Expired } else { EndReason::Failed };
+        if self.state.phase() == Phase::Ready {
+            tracing::warn!(session = %self.id, why, "a worker ended by itself");
+        }
+        self.end(reason, Some(why));
+    }
+
+    /// Begins the end, once. Calls hear of it now, whatever the worker does.
+    fn end(&mut self, reason: EndReason, detail: Option<&str>) {
+        match self.state.stop(reason) {
+            StopStep::Already => return,
+            StopStep::AfterStart => self.answer_starter(Err(refusal::ended_while_starting(&self.id, reason))),
+            StopStep::TakeDown => self.take_down(reason),
+        }
+        let error = refusal::ended_under_call(&self.id, reason, detail);
+        self.calls.values().for_each(|call| call.log.fail(error.repeat()));
+        let waiting: Vec<CallId> =
+            self.calls.iter().filter(|(_, c)| c.plan.is_some()).map(|(id, _)| *id).collect();
+        waiting.into_iter().for_each(|id| self.forget_call(id));
+    }
+
+    fn take_down(&mut self, reason: EndReason) {
+        let Some(interpreter) = self.interpreter.clone() else { return };
+        let (store, id, grace) = (Arc::clone(&self.store), self.id.clone(), self.policy.time.grace);
+        self.task(Duty::Stop, async move {
+            let report = interpreter.stop(grace).await;
+            let at = SystemTime::now();
+            records::write_end(&store, &id, reason, at).await;
+            Happened::Reaped(report, at)
+        });
+    }
+
+    fn reaped(&mut self, report: &StopReport, at: SystemTime) {
+        let reason = self.state.gone();
+        if !report.left_behind.is_empty() {
+            tracing::error!(session = %self.id, left = ?report.left_behind, "a session left something behind");
+        }
+        tracing::info!(session = %self.id, ?reason, killed = report.killed, "a session ended");
+        self.note_end(reason, at);
+    }
+
+    fn note_end(&mut self, reason: EndReason, at: SystemTime) {
+        self.record.status = Status::Terminated;
+        self.record.ended = Some(reason);
+        self.record.updated = at;
+        self.interpreter = None;
+    }
+
+    fn task_died(&mut self, duty: Duty, error: JoinError) {
+        tracing::error!(session = %self.id, ?duty, %error, "a task of a session died");
+        match duty {
+            Duty::Start => {
+                let source = std::io::Error::other(error);
+                self.not_started(StartError::Step { step: "the backend's start".into(), source });
+            }
+            // The next call finds out what the watch would have said.
+            Duty::Watch => {}
+            Duty::Call(id) => {
+                if let Some(call) = self.calls.get(&id) {
+                    call.log.fail(refusal::broke_off("the call"));
+                }
+                self.call_ended(id, CallEnd::Broken("the task of a call died".into()));
+            }
+            Duty::Stop => {
+                let left_behind = vec!["unknown: the stop broke off".to_owned()];
+                self.reaped(&StopReport { killed: false, left_behind }, SystemTime::now());
+            }
+        }
+    }
+
+    fn clock(&mut self, now: Instant) {
+        self.ledger.evict(now);
+        if now >= self.expires {
+            self.end(EndReason::Expired, None);
+        } else if now >= self.start_by && self.state.phase() == Phase::Starting {
+            self.answer_starter(Err(refusal::start_overdue(self.config.start_timeout)));
+            self.end(EndReason::Failed, None);
+        }
+    }
+
+    fn next_wake(&self) -> Option<Instant> {
+        match self.state.phase() {
+            Phase::Starting => Some(self.expires.min(self.start_by)),
+            Phase::Ready => Some(self.ledger.next_eviction().map_or(self.expires, |at| at.min(self.expires))),
+            Phase::Abandoned(_) | Phase::Stopping(_) | Phase::Terminated(_) => None,
+        }
+    }
+
+    fn answer_starter(&mut self, result: Result<SessionRecord, Error>) {
+        if let Some(starter) = self.starter.take() {
+            let _ = starter.send(result);
+        }
+    }
+
+    fn publish(&self) {
+        self.view.send_replace(View {
+            record: self.record.clone(),
+            phase: self.state.phase(),
+            running: self.state.running(),
+            queued: self.state.queued(),
+            interpreter: self.interpreter.clone(),
+        });
+    }
+
+    fn task(&mut self, duty: Duty, future: impl Future<Output = Happened> + Send + 'static) {
+        let id = self.work.spawn(future).id();
+        self.duties.insert(id, duty);
+    }
+
+    fn result_of(&mut self, result: Result<(TaskId, Happened), JoinError>) -> Happened {
+        match result {
+            Ok((id, happened)) => {
+                self.duties.remove(&id);
+                happened
+            }
+            // Every task is in the table; a task that is not can only have been the watch of nothing.
+            Err(error) => Happened::TaskDied(self.duties.remove(&error.id()).unwrap_or(Duty::Watch), error),
+        }
+    }
+}
+
+/// Whatever ends the driver, nobody waits for ever.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        for call in self.calls.values() {
+            call.log.fail(refusal::broke_off("the call"));
+        }
+    }
+}
+
+async fn until(wake: Option<Instant>) {
+    match wake {
+        Some(at) => sleep_until(at).await,
+        None => pending().await,
+    }
+}
+
+fn code_bytes(call: &ToolCall) -> usize {
+    match call {
+        ToolCall::ExecuteCode { code, .. } => code.len(),
+        ToolCall::ExecuteCommand { command } => command.len(),
+        _ => 0,
+    }
+}

@@ -1,0 +1,313 @@
+//! The manager: the door to every session, live ones in memory and ended ones in the store.
+//!
+//! A live session is a driver task behind a channel; the manager finds it, checks whose it is, and passes the request on.
+//! "Belongs to somebody else" and "never existed" get the same answer, by the same code.
+
+use super::driver::Request;
+use super::interpreters::Interpreters;
+use super::invocation::Invocation;
+use super::live::{Handle, Live};
+use super::start::Starter;
+use super::state::Phase;
+use super::tokens::Tokens;
+use super::{
+    EndReason, InvokeOptions, ListQuery, ManagerConfig, Page, SessionRecord, StartSession, Status, records,
+    refusal,
+};
+use crate::backend::InterpreterBackend;
+use crate::command::ToolCall;
+use crate::error::Error;
+use crate::id::{Principal, SandboxId, SessionId};
+use crate::policy::Policy;
+use crate::store::{Store, StoredSession};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+use tokio::sync::{OnceCell, oneshot};
+use tokio::task::JoinSet;
+
+/// The isolation tiers of this server, by name.
+pub type Backends = HashMap<&'static str, Arc<dyn InterpreterBackend>>;
+
+/// Longest invocation id that is accepted, in bytes. The SDKs send UUIDs of 36. Stops ids from being used as storage.
+const INVOCATION_ID_MAX: usize = 256;
+
+/// Owns every live session. Shared by all doors.
+pub struct SessionManager {
+    starter: Starter,
+    shut_down: OnceCell<()>,
+}
+
+impl std::fmt::Debug for SessionManager {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SessionManager").field("counts", &self.counts()).finish_non_exhaustive()
+    }
+}
+
+/// What the native door shows of one session.
+#[derive(Clone, Debug)]
+pub struct Detail {
+    /// The record.
+    pub record: SessionRecord,
+    /// Name and value of every wall, as measured; empty once the session has ended.
+    pub walls: Vec<(String, String)>,
+    /// The sandbox that runs it or ran it, once known.
+    pub sandbox: Option<SandboxId>,
+    /// The policy that it runs under; for an ended session the interpreter's policy of today, if there still is one.
+    pub policy: Option<Arc<Policy>>,
+}
+
+/// How much is going on, for `/readyz` and metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Sessions whose worker is not up yet.
+    pub starting: usize,
+    /// Sessions that take calls.
+    pub ready: usize,
+    /// Sessions that are being taken down.
+    pub stopping: usize,
+    /// Calls that run now, in all sessions.
+    pub running: usize,
+    /// Foreground calls that wait for their turn, in all sessions.
+    pub queued: usize,
+    /// How many sessions may be live at once.
+    pub max_sessions: usize,
+    /// The server is shutting down and starts nothing.
+    pub draining: bool,
+}
+
+impl SessionManager {
+    /// A manager without sessions. `backends` maps the tier names that policies use; call [`Self::reconcile`] before serving.
+    pub fn new(
+        backends: Backends,
+        store: Arc<dyn Store>,
+        interpreters: Interpreters,
+        config: ManagerConfig,
+    ) -> Arc<Self> {
+        let starter = Starter {
+            backends: Arc::new(backends),
+            store,
+            interpreters,
+            config: Arc::new(config),
+            live: Arc::new(Live::default()),
+            tokens: Arc::new(Tokens::default()),
+        };
+        Arc::new(Self { starter, shut_down: OnceCell::new() })
+    }
+
+    /// Marks the sessions that a former server left without an end as lost, drops records that are too old, and returns
+    /// the ids of the lost. What is left of their sandboxes is the backends' to clean.
+    pub async fn reconcile(&self) -> Result<Vec<SessionId>, Error> {
+        let stale: Vec<SessionId> = records::ask(self.store(), |store| store.live())
+            .await?
+            .into_iter()
+            .map(|session| session.record.id)
+            .filter(|id| self.starter.live.find(id).is_none())
+            .collect();
+        let now = SystemTime::now();
+        let lost = records::ask(self.store(), move |store| {
+            stale.iter().try_for_each(|id| store.terminate(id, EndReason::Lost, now))?;
+            Ok(stale)
+        })
+        .await?;
+        self.prune().await?;
+        Ok(lost)
+    }
+
+    /// Drops the records of sessions that ended longer ago than [`ManagerConfig::keep_records`]; returns how many. For a
+    /// daily timer of the server.
+    pub async fn prune(&self) -> Result<usize, Error> {
+        let keep = self.starter.config.keep_records;
+        let before = SystemTime::now().checked_sub(keep).unwrap_or(SystemTime::UNIX_EPOCH);
+        records::ask(self.store(), move |store| store.prune(before)).await
+    }
+
+    /// Starts a session and returns when it takes calls.
+    ///
+    /// Errors: `NotFound` for an unknown interpreter; `Validation` for a time above the policy's, or a client token that
+    /// was used with other parameters; `QuotaExceeded` when the server is full; `Throttled` when it is shutting down;
+    /// `Internal` when the host or the image is not fit. A client that goes away does not cancel the start.
+    pub async fn start(&self, who: &Principal, request: StartSession) -> Result<SessionRecord, Error> {
+        self.starter.start(who, request).await
+    }
+
+    /// One session of `who`, under the interpreter `key` or under any.
+    pub async fn get(
+        &self,
+        who: &Principal,
+        key: Option<&str>,
+        id: &SessionId,
+    ) -> Result<SessionRecord, Error> {
+        match self.live_of(who, key, id)? {
+            Some(handle) => Ok(handle.view.borrow().record.clone()),
+            None => Ok(self.stored(who, key, id).await?.record),
+        }
+    }
+
+    /// A page of the sessions of `who`, newest first. `query.limit` is kept within 1 to 100.
+    pub async fn list(&self, who: &Principal, key: Option<&str>, query: ListQuery) -> Result<Page, Error> {
+        let (who, key) = (who.clone(), key.map(str::to_owned));
+        let query = ListQuery { limit: query.limit.clamp(1, 100), ..query };
+        records::ask(self.store(), move |store| store.list(&who, key.as_deref(), &query)).await
+    }
+
+    /// Stops a session and returns its record when nothing is left of it. Stopping one that has ended is no error.
+    pub async fn stop(
+        &self,
+        who: &Principal,
+        key: Option<&str>,
+        id: &SessionId,
+    ) -> Result<SessionRecord, Error> {
+        if let Some(handle) = self.live_of(who, key, id)?
+            && let Some(record) = ask_to_stop(&handle, EndReason::Stopped).await
+        {
+            return Ok(record);
+        }
+        Ok(self.stored(who, key, id).await?.record)
+    }
+
+    /// Makes a call, or attaches to the one with the same invocation id, and returns a consumer of its events.
+    ///
+    /// Errors: `NotFound` for an unknown, foreign or ended session; `AccessDenied` for what the policy forbids; `Throttled`
+    /// when too much waits already; `Validation` for an id that was used with other parameters; `Conflict` for one whose
+    /// answer is no longer kept. The call goes on when every consumer is gone.
+    pub async fn invoke(
+        &self,
+        who: &Principal,
+        key: Option<&str>,
+        id: &SessionId,
+        call: ToolCall,
+        options: InvokeOptions,
+    ) -> Result<Invocation, Error> {
+        if options.invocation_id.as_ref().is_some_and(|id| id.len() > INVOCATION_ID_MAX) {
+            let text = format!("must not be longer than {INVOCATION_ID_MAX} bytes");
+            return Err(Error::field("amz-sdk-invocation-id", text));
+        }
+        if options.timeout.is_some_and(|timeout| timeout.is_zero()) {
+            return Err(Error::field("timeout", "must be more than nothing"));
+        }
+        if let Some(handle) = self.live_of(who, key, id)? {
+            if let Some(refused) = refusal::forbidden(&handle.policy, &call) {
+                return Err(refused);
+            }
+            let (reply, answer) = oneshot::channel();
+            let sent = handle.requests.send(Request::Invoke { call, options, reply }).await;
+            if let (Ok(()), Ok(result)) = (sent, answer.await) {
+                return result;
+            }
+        }
+        // Not live, or it ended between the look and the request.
+        let over = self.stored(who, key, id).await?.record;
+        Err(refusal::session_over(id, over.ended.unwrap_or(EndReason::Lost)))
+    }
+
+    /// What the native door shows of one session.
+    pub async fn detail(&self, who: &Principal, id: &SessionId) -> Result<Detail, Error> {
+        if let Some(handle) = self.live_of(who, None, id)? {
+            let view = handle.view.borrow().clone();
+            return Ok(Detail {
+                record: view.record,
+                walls: view.interpreter.as_ref().map(|i| i.walls()).unwrap_or_default(),
+                sandbox: view.interpreter.as_ref().map(|i| i.sandbox()),
+                policy: Some(Arc::clone(&handle.policy)),
+            });
+        }
+        let StoredSession { record, key, sandbox, .. } = self.stored(who, None, id).await?;
+        Ok(Detail { record, walls: Vec::new(), sandbox, policy: self.policy(&key) })
+    }
+
+    /// The policy that sessions of one interpreter start with.
+    pub fn policy(&self, key: &str) -> Option<Arc<Policy>> {
+        self.starter.interpreters.get(key)
+    }
+
+    /// The configured interpreters.
+    pub fn interpreters(&self) -> &Interpreters {
+        &self.starter.interpreters
+    }
+
+    /// How much is going on. A snapshot: sessions change while it is taken.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts {
+            max_sessions: self.starter.config.max_sessions,
+            draining: self.starter.live.is_closed(),
+            ..Counts::default()
+        };
+        for handle in self.starter.live.all() {
+            let view = handle.view.borrow();
+            match view.phase {
+                Phase::Starting | Phase::Abandoned(_) => counts.starting += 1,
+                Phase::Ready => counts.ready += 1,
+                Phase::Stopping(_) | Phase::Terminated(_) => counts.stopping += 1,
+            }
+            counts.running += view.running;
+            counts.queued += view.queued;
+        }
+        counts
+    }
+
+    /// Refuses new starts, stops every session and shuts the backends down; returns when nothing is left. A second
+    /// caller waits for the first.
+    pub async fn drain(&self) {
+        self.starter.live.close();
+        let mut stops = JoinSet::new();
+        for handle in self.starter.live.all() {
+            stops.spawn(async move { ask_to_stop(&handle, EndReason::Drained).await });
+        }
+        stops.join_all().await;
+        self.shut_down
+            .get_or_init(|| async {
+                for backend in self.starter.backends.values() {
+                    backend.shutdown().await;
+                }
+            })
+            .await;
+    }
+
+    fn store(&self) -> &Arc<dyn Store> {
+        &self.starter.store
+    }
+
+    /// The live session, if there is one and it is the caller's; an error if it is somebody else's.
+    fn live_of(
+        &self,
+        who: &Principal,
+        key: Option<&str>,
+        id: &SessionId,
+    ) -> Result<Option<Arc<Handle>>, Error> {
+        match self.starter.live.find(id) {
+            Some(handle) if !handle.belongs_to(who, key) => Err(refusal::no_such_session(id)),
+            found => Ok(found),
+        }
+    }
+
+    /// The record of a session that is not live.
+    async fn stored(
+        &self,
+        who: &Principal,
+        key: Option<&str>,
+        id: &SessionId,
+    ) -> Result<StoredSession, Error> {
+        let session = id.clone();
+        let found = records::ask(self.store(), move |store| store.get(&session)).await?;
+        let mut found = found
+            .filter(|session| session.owner == *who && key.is_none_or(|key| key == session.key))
+            .ok_or_else(|| refusal::no_such_session(id))?;
+        if found.record.status == Status::Ready {
+            // Its end could not be written at the time; nobody will take calls for it any more.
+            let (session, now) = (id.clone(), SystemTime::now());
+            records::ask(self.store(), move |store| store.terminate(&session, EndReason::Lost, now)).await?;
+            found.record.status = Status::Terminated;
+            found.record.ended = Some(EndReason::Lost);
+            found.record.updated = now;
+        }
+        Ok(found)
+    }
+}
+
+/// Asks a session to end and waits until nothing is left of it; `None` if it had ended before it could be asked.
+async fn ask_to_stop(handle: &Handle, reason: EndReason) -> Option<SessionRecord> {
+    let (reply, answer) = oneshot::channel();
+    handle.requests.send(Request::Stop { reason, reply }).await.ok()?;
+    answer.await.ok()
+}

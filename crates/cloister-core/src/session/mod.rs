@@ -1,0 +1,127 @@
+//! Sessions: the records that clients see, the requests they make, and the manager that owns every live one.
+//!
+//! ```text
+//! Starting ──hello──▶ Ready{in_flight} ──stop · deadline · drain──▶ Stopping ──reaped──▶ Terminated(Reason)
+//!     └──────────────────────────── failed ───────────────────────────────────────────────▲
+//! ```
+
+mod calls;
+pub mod config;
+mod driver;
+pub mod interpreters;
+pub mod invocation;
+mod ledger;
+mod live;
+pub mod manager;
+mod records;
+mod refusal;
+mod start;
+mod state;
+#[cfg(test)]
+mod tests;
+mod tokens;
+
+pub use config::ManagerConfig;
+pub use interpreters::Interpreters;
+pub use invocation::Invocation;
+pub use manager::{Backends, Counts, Detail, SessionManager};
+
+use crate::id::SessionId;
+use std::time::{Duration, SystemTime};
+
+/// What clients see of a session's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It takes calls.
+    Ready,
+    /// It ended; the record stays.
+    Terminated,
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// A client stopped it.
+    Stopped,
+    /// Its time was up.
+    Expired,
+    /// The server shut down.
+    Drained,
+    /// Its worker ended by itself.
+    Failed,
+    /// The server found it dead at start-up.
+    Lost,
+}
+
+/// A session as `get` and `list` return it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRecord {
+    /// The id.
+    pub id: SessionId,
+    /// The interpreter identifier, as the client gave it at start.
+    pub interpreter: String,
+    /// The name that the client gave.
+    pub name: Option<String>,
+    /// Ready or terminated.
+    pub status: Status,
+    /// Set once it ended.
+    pub ended: Option<EndReason>,
+    /// When it started.
+    pub created: SystemTime,
+    /// When it last changed state.
+    pub updated: SystemTime,
+    /// Its life, absolute from `created`.
+    pub ttl: Duration,
+    /// The policy that it runs under.
+    pub policy: String,
+    /// The tier that runs it.
+    pub tier: String,
+}
+
+/// A request for a session. Lengths and patterns have been checked by the gateway.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StartSession {
+    /// The identifier as the client gave it (an id or an ARN); echoed back in the record.
+    pub interpreter: String,
+    /// The configured interpreter that the identifier means; the gateway has taken it out of an ARN.
+    pub key: String,
+    /// A name for people.
+    pub name: Option<String>,
+    /// Life in seconds; the policy's default if absent, and never above its maximum.
+    pub timeout: Option<Duration>,
+    /// Makes the start idempotent for its principal.
+    pub client_token: Option<String>,
+    /// Digest of the request's other parameters: the same token with another digest is refused.
+    pub fingerprint: [u8; 32],
+}
+
+/// Which sessions to list.
+#[derive(Clone, Debug)]
+pub struct ListQuery {
+    /// Only this state.
+    pub status: Option<Status>,
+    /// 1 to 100.
+    pub limit: usize,
+    /// Sessions after this one (creation order, newest first); the gateway wraps it in a sealed cursor.
+    pub after: Option<SessionId>,
+}
+
+/// One page of a list.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// Newest first.
+    pub items: Vec<SessionRecord>,
+    /// Where the next page starts.
+    pub next: Option<SessionId>,
+}
+
+/// How a call is to be made.
+#[derive(Clone, Debug, Default)]
+pub struct InvokeOptions {
+    /// `amz-sdk-invocation-id`: a second request with the same id attaches to the first call instead of running again.
+    pub invocation_id: Option<String>,
+    /// Digest of the call's parameters, checked against the first request of the same id.
+    pub fingerprint: [u8; 32],
+    /// A deadline below the policy's.
+    pub timeout: Option<Duration>,
+}

@@ -1,0 +1,212 @@
+//! The texts of every refusal and failure that sessions give, in one place.
+
+use super::EndReason;
+use super::state::Refusal;
+use crate::backend::{InvokeError, StartError};
+use crate::command::ToolCall;
+use crate::error::{Error, Kind, Reason};
+use crate::id::SessionId;
+use crate::policy::Policy;
+use std::time::Duration;
+
+/// One text for "never existed" and for "belongs to somebody else": a caller must not learn which.
+pub(super) fn no_such_session(id: &SessionId) -> Error {
+    Error::new(Kind::NotFound, format!("no such session: {id}; list the sessions to see yours"))
+}
+
+pub(super) fn no_such_interpreter(key: &str) -> Error {
+    Error::new(
+        Kind::NotFound,
+        format!("no such code interpreter: {key}; `aws.codeinterpreter.v1` is built in"),
+    )
+}
+
+/// The session is the caller's own and takes no calls any more.
+pub(super) fn session_over(id: &SessionId, reason: EndReason) -> Error {
+    let why = why(reason);
+    Error::new(Kind::NotFound, format!("session {id} has ended: {why}; start a new one"))
+}
+
+/// What a call hears when its session ends under it.
+pub(super) fn ended_under_call(id: &SessionId, reason: EndReason, detail: Option<&str>) -> Error {
+    let why = why(reason);
+    let detail = detail.map(|text| format!(" ({text})")).unwrap_or_default();
+    Error::new(
+        Kind::Conflict,
+        format!("session {id} ended while the call ran or waited: {why}{detail}; start a new session"),
+    )
+}
+
+/// What the starter hears when its session is not wanted any more before it is up.
+pub(super) fn ended_while_starting(id: &SessionId, reason: EndReason) -> Error {
+    match reason {
+        EndReason::Drained => shutting_down(),
+        other => {
+            Error::new(Kind::Conflict, format!("session {id} ended while it was starting: {}", why(other)))
+        }
+    }
+}
+
+pub(super) fn shutting_down() -> Error {
+    Error::new(Kind::Throttled, "the server is shutting down; try again in a moment")
+}
+
+fn why(reason: EndReason) -> &'static str {
+    match reason {
+        EndReason::Stopped => "the session was stopped",
+        EndReason::Expired => "its time was up",
+        EndReason::Drained => "the server shut down",
+        EndReason::Failed => "its worker ended",
+        EndReason::Lost => "the server was restarted without it",
+    }
+}
+
+pub(super) fn too_many_sessions(limit: usize) -> Error {
+    Error::new(
+        Kind::QuotaExceeded,
+        format!("all {limit} sessions of this server are in use; stop one, or raise `max_sessions`"),
+    )
+}
+
+pub(super) fn not_admitted(id: &SessionId, refusal: Refusal) -> Error {
+    match refusal {
+        Refusal::Starting => Error::new(
+            Kind::Conflict,
+            format!("session {id} is still starting; call it when the start has answered"),
+        ),
+        Refusal::Ending(reason) => session_over(id, reason),
+        Refusal::QueueFull(limit) => Error::new(
+            Kind::Throttled,
+            format!("{limit} calls wait in session {id} already; wait for answers, or use more sessions"),
+        ),
+        Refusal::TooManyAtOnce(limit) => Error::new(
+            Kind::Throttled,
+            format!("{limit} file and task calls run in session {id} already; wait for answers"),
+        ),
+    }
+}
+
+pub(super) fn too_much_waiting(id: &SessionId, limit: usize) -> Error {
+    let limit = crate::event::bytes_text(limit as u64);
+    Error::new(
+        Kind::Throttled,
+        format!("more than {limit} of code waits in session {id} already; wait for answers"),
+    )
+}
+
+pub(super) fn mismatched_invocation(id: &str) -> Error {
+    Error::invalid(
+        Reason::IdempotentParameterMismatch,
+        format!("invocation id {id} was used before with other parameters; use a new id for a new call"),
+    )
+}
+
+pub(super) fn spent_invocation(id: &str) -> Error {
+    Error::new(
+        Kind::Conflict,
+        format!(
+            "the call with invocation id {id} has run and its answer is no longer kept; it was not run again. Use a new \
+             id to run it again"
+        ),
+    )
+}
+
+pub(super) fn out_of_invocation_ids(id: &SessionId, limit: usize) -> Error {
+    Error::new(
+        Kind::QuotaExceeded,
+        format!(
+            "session {id} has had {limit} calls with an invocation id, which is all it may; start a new session"
+        ),
+    )
+}
+
+pub(super) fn mismatched_token() -> Error {
+    Error::invalid(
+        Reason::IdempotentParameterMismatch,
+        "the client token was used before with other parameters; use a new token for another session",
+    )
+}
+
+/// `None` if the policy allows the call.
+pub(super) fn forbidden(policy: &Policy, call: &ToolCall) -> Option<Error> {
+    let name = &policy.name;
+    let text = match call {
+        ToolCall::ExecuteCode { runtime, .. } => {
+            let runtime = runtime.name();
+            if policy.languages.runtimes.iter().any(|r| r == runtime) {
+                return None;
+            }
+            let allowed = policy.languages.runtimes.join(", ");
+            format!(
+                "policy `{name}` does not allow the runtime {runtime} (languages.runtimes allows: {allowed})"
+            )
+        }
+        ToolCall::ExecuteCommand { .. } | ToolCall::StartCommandExecution { .. }
+            if !policy.languages.shell =>
+        {
+            format!("policy `{name}` does not allow shell commands (languages.shell = false)")
+        }
+        _ => return None,
+    };
+    Some(Error::new(Kind::AccessDenied, text))
+}
+
+/// What the caller hears of a start that failed. The whole story goes to the log.
+pub(super) fn start_failed(policy: &Policy, error: StartError) -> Error {
+    let name = &policy.name;
+    let text = match &error {
+        StartError::Unavailable(missing) => {
+            let wall = &missing.what;
+            format!(
+                "this host cannot build {wall}, which policy `{name}` requires; run `cloister doctor` on the server"
+            )
+        }
+        StartError::Image { image, .. } => {
+            format!(
+                "image `{image}` of policy `{name}` is missing or damaged; run `make images` on the server"
+            )
+        }
+        StartError::Step { .. } => {
+            format!(
+                "the sandbox could not be started under policy `{name}`; the server's log says at which step"
+            )
+        }
+    };
+    Error::internal(text, error)
+}
+
+pub(super) fn start_overdue(after: Duration) -> Error {
+    let seconds = after.as_secs_f64();
+    Error::new(
+        Kind::Internal,
+        format!(
+            "the sandbox was not up after {seconds} s; try again, and see the server's log if it persists"
+        ),
+    )
+}
+
+/// What the caller hears of a call that its backend could not carry out.
+pub(super) fn call_failed(id: &SessionId, error: InvokeError) -> Error {
+    match error {
+        InvokeError::WorkerGone { reason } => ended_under_call(id, EndReason::Failed, Some(&reason)),
+        InvokeError::NotSupported(text) => Error::invalid(Reason::FieldValidationFailed, text),
+        InvokeError::Protocol(_) => Error::internal(
+            format!("session {id} had to be ended: its worker broke the protocol; start a new session"),
+            error,
+        ),
+    }
+}
+
+pub(super) fn silent_worker(id: &SessionId) -> Error {
+    Error::new(
+        Kind::Internal,
+        format!(
+            "session {id} had to be ended: its worker did not answer when the deadline came; start a new session"
+        ),
+    )
+}
+
+/// A part of the server ended where it must not.
+pub(super) fn broke_off(what: &str) -> Error {
+    Error::new(Kind::Internal, format!("{what} broke off inside the server; the server's log says why"))
+}

@@ -1,0 +1,185 @@
+//! Starting a session: intent on disk first, then the driver; and once per client token.
+//!
+//! ```text
+//!   start ─▶ policy, limits ─▶ token: first? ──no──▶ wait for the first
+//!                                   │yes
+//!                                   ▼
+//!             place in the table ─▶ Store::insert ─▶ driver ─▶ backend.start ─▶ Ready
+//!                                                        └─ failed ─▶ Store::forget
+//! ```
+
+use super::driver::Birth;
+use super::live::{Handle, Live, View};
+use super::manager::Backends;
+use super::refusal;
+use super::state::Phase;
+use super::tokens::{Claim, Tokens};
+use super::{Interpreters, ManagerConfig, SessionRecord, StartSession, Status, records};
+use crate::backend::InterpreterBackend;
+use crate::error::{Error, Kind};
+use crate::id::{Principal, SessionId};
+use crate::policy::Policy;
+use crate::store::{Store, StoredSession};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+/// Requests that may wait for a driver. It never waits itself, so this is about a burst, not about a backlog.
+const REQUESTS: usize = 64;
+
+/// What starts need of the manager; they run as tasks of their own and outlive the client that asked.
+#[derive(Clone)]
+pub(super) struct Starter {
+    pub(super) backends: Arc<Backends>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) interpreters: Interpreters,
+    pub(super) config: Arc<ManagerConfig>,
+    pub(super) live: Arc<Live>,
+    pub(super) tokens: Arc<Tokens>,
+}
+
+/// A request that has passed its checks.
+struct Checked {
+    who: Principal,
+    request: StartSession,
+    policy: Arc<Policy>,
+    backend: Arc<dyn InterpreterBackend>,
+    ttl: Duration,
+}
+
+impl Starter {
+    pub(super) async fn start(&self, who: &Principal, request: StartSession) -> Result<SessionRecord, Error> {
+        let checked = self.check(who, request)?;
+        let Some(token) = checked.request.client_token.clone() else {
+            return detached(self.clone().begin(checked)).await;
+        };
+        let key = (who.clone(), checked.request.key.clone(), token);
+        match self.tokens.claim(key, checked.request.fingerprint) {
+            Claim::Mismatch => Err(refusal::mismatched_token()),
+            Claim::Follow(first) => first.wait().await,
+            Claim::Lead(lead) => {
+                let this = self.clone();
+                detached(async move { lead.finish(this.once(checked).await) }).await
+            }
+        }
+    }
+
+    fn check(&self, who: &Principal, request: StartSession) -> Result<Checked, Error> {
+        let policy = self
+            .interpreters
+            .get(&request.key)
+            .ok_or_else(|| refusal::no_such_interpreter(&request.interpreter))?;
+        let ttl = request.timeout.unwrap_or(policy.time.session_default);
+        let longest = policy.time.session_max;
+        if ttl > longest || ttl.is_zero() {
+            let (name, longest) = (&policy.name, longest.as_secs());
+            return Err(Error::field(
+                "sessionTimeoutSeconds",
+                format!(
+                    "must be 1 to {longest} under policy `{name}` (time.session_max), and is {}",
+                    ttl.as_secs()
+                ),
+            ));
+        }
+        let backend = self.backends.get(policy.tier.as_str()).cloned().ok_or_else(|| {
+            let (name, tier) = (&policy.name, &policy.tier);
+            let text = format!("policy `{name}` wants the tier `{tier}`, which this server does not have");
+            Error::new(Kind::Internal, format!("{text}; run `cloister doctor` on the server"))
+        })?;
+        Ok(Checked { who: who.clone(), request, policy, backend, ttl })
+    }
+
+    /// The first start under a token in this process; a former process may have had it.
+    async fn once(self, checked: Checked) -> Result<SessionRecord, Error> {
+        let (who, key) = (checked.who.clone(), checked.request.key.clone());
+        let token = checked.request.client_token.clone().unwrap_or_default();
+        match records::ask(&self.store, move |store| store.by_token(&who, &key, &token)).await? {
+            Some(first) if first.fingerprint != checked.request.fingerprint => {
+                Err(refusal::mismatched_token())
+            }
+            Some(first) => Ok(first.record),
+            None => self.begin(checked).await,
+        }
+    }
+
+    async fn begin(self, checked: Checked) -> Result<SessionRecord, Error> {
+        let Checked { who, request, policy, backend, ttl } = checked;
+        let id = SessionId::random()
+            .map_err(|error| Error::internal("the server's random source failed", error.to_string()))?;
+        let (created, expires) = (SystemTime::now(), Instant::now() + ttl);
+        let record = SessionRecord {
+            id: id.clone(),
+            interpreter: request.interpreter,
+            name: request.name,
+            status: Status::Ready,
+            ended: None,
+            created,
+            updated: created,
+            ttl,
+            policy: policy.name.clone(),
+            tier: policy.tier.clone(),
+        };
+        let stored = StoredSession {
+            record: record.clone(),
+            key: request.key.clone(),
+            owner: who.clone(),
+            sandbox: None,
+            client_token: request.client_token,
+            fingerprint: request.fingerprint,
+        };
+
+        let (asking, requests) = mpsc::channel(REQUESTS);
+        let (view, watching) = watch::channel(View {
+            record: record.clone(),
+            phase: Phase::Starting,
+            running: 0,
+            queued: 0,
+            interpreter: None,
+        });
+        let handle = Arc::new(Handle {
+            key: request.key,
+            owner: who,
+            policy: Arc::clone(&policy),
+            requests: asking,
+            view: watching,
+        });
+        let place = self.live.enter(&id, handle, &self.config)?;
+        records::ask(&self.store, move |store| store.insert(&stored)).await?;
+
+        let (starter, answer) = oneshot::channel();
+        let (store, config) = (Arc::clone(&self.store), Arc::clone(&self.config));
+        Birth { record, policy, backend, store, config, expires, place, requests, view, starter }.spawn();
+        let result = answer.await.unwrap_or_else(|_| Err(refusal::broke_off("the start of the session")));
+        let Err(error) = result else { return result };
+        match records::ask(&self.store, move |store| store.forget(&id)).await {
+            Ok(()) => Err(error),
+            Err(second) => Err(with_second(error, second)),
+        }
+    }
+}
+
+/// Keeps both errors: the start's is the caller's, the store's goes along to the log.
+fn with_second(mut first: Error, second: Error) -> Error {
+    let cause = first.source.take().map_or_else(|| first.message.clone(), |source| source.to_string());
+    first.with_source(NotForgotten { cause, second })
+}
+
+/// A start failed and its record could not be removed either.
+#[derive(Debug, thiserror::Error)]
+#[error("{cause}; and the record of the session could not be removed")]
+struct NotForgotten {
+    cause: String,
+    #[source]
+    second: Error,
+}
+
+/// Runs `work` to its end even if the client that asked for it goes away.
+async fn detached(
+    work: impl Future<Output = Result<SessionRecord, Error>> + Send + 'static,
+) -> Result<SessionRecord, Error> {
+    match tokio::spawn(work).await {
+        Ok(result) => result,
+        Err(error) => Err(refusal::broke_off("the start of the session").with_source(error)),
+    }
+}

@@ -1,0 +1,14 @@
+//! Test doubles for everything above a backend and a store: a backend without isolation, and a store without a disk.
+//!
+//! They keep the contracts of [`crate::backend`] and [`crate::store`] and run no guest code, so the gateway, the manager
+//! and the command line can be tested without namespaces. They are compiled in but registered by no server.
+
+mod fake_backend;
+mod fake_interpreter;
+mod memory_store;
+mod script;
+mod store_contract;
+
+pub use fake_backend::{FakeBackend, Fakes};
+pub use memory_store::MemoryStore;
+pub use store_contract::{check_store, stored};
