@@ -1,0 +1,76 @@
+//! Interpreter identifiers: from what a client wrote (an id or an ARN) to the key of the configured
+//! interpreter.
+
+use super::validate::field_error;
+use cloister_core::error::{Error, Field};
+use regex_lite::Regex;
+use std::sync::LazyLock;
+
+/// Longest identifier that is looked at; an ARN has at most 2,048 characters.
+const LONGEST: usize = 2_048;
+
+/// The key that an identifier means: itself, or the last part of an ARN of a code interpreter.
+///
+/// Account and region of an ARN are not compared with anything: a self-hosted server has neither, and clients
+/// are configured with made-up ones.
+pub(crate) fn key(identifier: &str) -> Result<&str, Error> {
+    static FORMS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        let arn = "arn:aws(?:-[a-z]+)*:bedrock-agentcore:[a-z0-9-]+:(?:aws|[0-9]{12}):code-interpreter(?:-custom)?/";
+        Regex::new(&format!("^(?:{arn})?([A-Za-z][A-Za-z0-9_.-]{{0,99}})$")).ok()
+    });
+    let bad = || {
+        field_error(vec![Field {
+            name: "codeInterpreterIdentifier".into(),
+            message: "Member must be an interpreter's id (aws.codeinterpreter.v1) or an ARN that ends in \
+                      code-interpreter/ID or code-interpreter-custom/ID"
+                .into(),
+        }])
+    };
+    if identifier.len() > LONGEST {
+        return Err(bad());
+    }
+    let found = FORMS.as_ref().and_then(|forms| forms.captures(identifier)).and_then(|c| c.get(1));
+    found.map(|key| key.as_str()).ok_or_else(bad)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_and_arns_mean_the_same_interpreter() {
+        for (identifier, expected) in [
+            ("aws.codeinterpreter.v1", "aws.codeinterpreter.v1"),
+            ("my_tool-abcdefghij", "my_tool-abcdefghij"),
+            (
+                "arn:aws:bedrock-agentcore:us-west-2:aws:code-interpreter/aws.codeinterpreter.v1",
+                "aws.codeinterpreter.v1",
+            ),
+            (
+                "arn:aws-us-gov:bedrock-agentcore:us-gov-west-1:123456789012:code-interpreter-custom/x-abcdefghij",
+                "x-abcdefghij",
+            ),
+        ] {
+            assert_eq!(key(identifier).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for bad in [
+            "",
+            "a/b",
+            "../x",
+            "arn:aws:bedrock-agentcore:us-west-2:aws:browser/aws.browser.v1",
+            "arn:aws:s3:us-west-2:aws:code-interpreter/x",
+            "arn:aws:bedrock-agentcore:us-west-2:aws:code-interpreter/a/b",
+            "arn:aws:bedrock-agentcore:us-west-2:1234:code-interpreter/x",
+            "x\n",
+            "é",
+            &"x".repeat(3_000),
+        ] {
+            let error = key(bad).unwrap_err();
+            assert_eq!(error.fields[0].name, "codeInterpreterIdentifier", "{bad:?}");
+        }
+    }
+}

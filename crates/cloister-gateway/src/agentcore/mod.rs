@@ -1,0 +1,111 @@
+//! The door for AWS clients: the Amazon Bedrock AgentCore API, byte for byte as its SDKs expect it.
+//!
+//! ```text
+//! request ──operations::route──▶ row ──validate (model tables)──▶ code_interpreter::<operation> ──▶ SessionManager
+//!                                 └──▶ known, not served: 501 · unknown: 404   (typed errors, never HTML)
+//! ```
+//!
+//! AWS operation names, URIs and exception names live below this module only.
+
+mod code_interpreter;
+mod error;
+mod event_stream;
+mod identifier;
+pub mod model;
+mod operations;
+mod result;
+mod tool_call;
+mod validate;
+
+pub use validate::differences;
+
+use crate::body;
+use crate::json::Json;
+use crate::native;
+use crate::percent;
+use crate::state::Gateway;
+use crate::wire_error::Refusal;
+use axum::body::Body;
+use axum::extract::{Extension, Request, State};
+use axum::http::{Response, StatusCode};
+use cloister_core::Principal;
+use cloister_core::error::{Error, Field, Kind, Reason};
+use operations::{Op, Routed, Row};
+use validate::Incoming;
+
+pub(crate) use error::response as error_response;
+#[cfg(test)]
+pub(crate) use operations::ROWS;
+pub(crate) use tool_call::runtime_of;
+
+/// Answers every request that is no route of the native door.
+pub(crate) async fn dispatch(
+    State(gateway): State<Gateway>,
+    Extension(who): Extension<Principal>,
+    request: Request,
+) -> Response<Body> {
+    if native::is_native(request.uri().path()) {
+        return native::not_found();
+    }
+    match answer(&gateway, &who, request).await {
+        Ok(response) => response,
+        Err(refusal) => error::response(&refusal),
+    }
+}
+
+async fn answer(gateway: &Gateway, who: &Principal, request: Request) -> Result<Response<Body>, Refusal> {
+    let (parts, body) = request.into_parts();
+    let (row, labels) = match operations::route(parts.method.as_str(), parts.uri.path()) {
+        Routed::Served(row, labels) => (row, labels),
+        Routed::BadLabel(name) => {
+            let message = "Member must be UTF-8 in percent-encoding";
+            return Err(
+                validate::field_error(vec![Field { name: name.into(), message: message.into() }]).into()
+            );
+        }
+        Routed::NotServed(operation) => {
+            let error = Error::new(
+                Kind::Validation,
+                format!(
+                    "this server does not offer {} of {}",
+                    operation.name,
+                    operations::service(operation.plane)
+                ),
+            );
+            return Err(Refusal::http(StatusCode::NOT_IMPLEMENTED, "UnknownOperationException", error));
+        }
+        Routed::Unknown => {
+            let error = Error::new(
+                Kind::Validation,
+                "no operation has this method and path; GET /openapi.json lists those that exist",
+            );
+            return Err(Refusal::http(StatusCode::NOT_FOUND, "UnknownOperationException", error));
+        }
+    };
+    let held = body::read_json(gateway, &parts.headers, body).await?;
+    let json = Json::parse(body::or_empty(&held.bytes))?;
+    let query = percent::decode_query(parts.uri.query().unwrap_or_default())
+        .ok_or_else(|| Error::invalid(Reason::CannotParse, "the query is not UTF-8 in percent-encoding"))?;
+    let incoming = Incoming { labels: &labels, query: &query, headers: &parts.headers, body: &json };
+    run(gateway, who, row, &incoming).await
+}
+
+async fn run(
+    gateway: &Gateway,
+    who: &Principal,
+    row: &Row,
+    incoming: &Incoming<'_>,
+) -> Result<Response<Body>, Refusal> {
+    let shapes = model::served(row.name).ok_or_else(|| {
+        Error::internal("the operation's tables are missing", format!("no shapes for {}", row.name))
+    })?;
+    validate::check(shapes, incoming)?;
+    let answer = match row.op {
+        Op::StartCodeInterpreterSession => code_interpreter::start(gateway, who, incoming).await,
+        Op::GetCodeInterpreterSession => code_interpreter::get(gateway, who, incoming).await,
+        Op::ListCodeInterpreterSessions => code_interpreter::list(gateway, who, incoming).await,
+        Op::StopCodeInterpreterSession => code_interpreter::stop(gateway, who, incoming).await,
+        Op::InvokeCodeInterpreter => code_interpreter::invoke(gateway, who, incoming).await,
+    };
+    Ok(answer?)
+}

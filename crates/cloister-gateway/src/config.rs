@@ -1,0 +1,70 @@
+//! What an installation decides about its doors.
+
+use std::time::Duration;
+
+/// Settings of a gateway. [`GatewayConfig::new`] gives the defaults.
+#[derive(Clone)]
+pub struct GatewayConfig {
+    /// Seals pagination cursors and keys the comparison of tokens. Random, one per server; a restart with
+    /// another key makes old cursors invalid and nothing else.
+    pub cursor_key: [u8; 32],
+    /// Names besides loopback ones that may stand in a Host header, without a port (`cloister.example.com`).
+    /// Stops DNS rebinding: a web page whose name resolves to this server.
+    pub allowed_hosts: Vec<String>,
+    /// Origins of web pages that may call (`https://console.example.com`). Default none: a web page has no
+    /// business here.
+    pub allowed_origins: Vec<String>,
+    /// When set, every request but the health checks must carry it: as `Authorization: Bearer …`, or as the
+    /// access key id of an AWS signature. It must hold neither spaces nor slashes, because neither can stand
+    /// in a credential scope.
+    pub token: Option<String>,
+    /// The URL under which clients reach this server, without a slash at the end. Used in advice and in
+    /// native `url` members; empty makes those relative.
+    pub public_url: String,
+    /// `/version` shows it.
+    pub version: Version,
+    /// How long an invocation may take before its answer begins, so that errors can still have a status of
+    /// their own. Default 10 s: well below every client's read timeout.
+    pub first_byte: Duration,
+    /// Between heartbeats after that. Default 15 s; plain boto3 gives up after 60 s of silence.
+    pub heartbeat: Duration,
+    /// How long requests may take to finish after the server was told to stop. Default 10 s.
+    pub drain: Duration,
+    /// Connections at once. Default 4,096. Stops a client from using up the server's descriptors with idle
+    /// connections.
+    pub connections: usize,
+}
+
+/// Which build this is.
+#[derive(Clone, Debug, Default)]
+pub struct Version {
+    /// `0.1.0`
+    pub version: String,
+    /// The commit it was built from, if known.
+    pub commit: Option<String>,
+}
+
+impl GatewayConfig {
+    /// The defaults, with a key for cursors.
+    pub fn new(cursor_key: [u8; 32]) -> Self {
+        Self {
+            cursor_key,
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            token: None,
+            public_url: String::new(),
+            version: Version { version: env!("CARGO_PKG_VERSION").into(), commit: None },
+            first_byte: Duration::from_secs(10),
+            heartbeat: Duration::from_secs(15),
+            drain: Duration::from_secs(10),
+            connections: 4_096,
+        }
+    }
+}
+
+impl std::fmt::Debug for GatewayConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Neither the key nor the token may reach a log.
+        f.debug_struct("GatewayConfig").field("public_url", &self.public_url).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,119 @@
+//! What every request passes before a handler sees it, in this order.
+//!
+//! ```text
+//! request id ─▶ Host and Origin ─▶ draining? ─▶ Principal ─▶ handler ─▶ log line, security headers
+//! ```
+
+use crate::state::Gateway;
+use crate::wire_error::Refusal;
+use crate::{agentcore, auth, host_check, native};
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use axum::middleware::Next;
+use cloister_core::error::{Error, Kind};
+use futures_util::FutureExt as _;
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
+/// The header that AWS SDKs show as the request's id.
+const REQUEST_ID: &str = "x-amzn-requestid";
+
+/// Paths that a supervisor asks without a credential, also while the server drains.
+const HEALTH: [&str; 3] = ["/healthz", "/livez", "/readyz"];
+
+/// The middleware around the whole router.
+pub(crate) async fn pass(State(gateway): State<Gateway>, mut request: Request, next: Next) -> Response<Body> {
+    let began = Instant::now();
+    let id = request_id();
+    let native = native::is_native(request.uri().path());
+    let method = request.method().clone();
+    let mut response = match admit(&gateway, native, &mut request) {
+        Err(refusal) => refused(native, &refusal),
+        // A panic must cost one request and leave a typed answer, not a connection that breaks off.
+        Ok(()) => match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+            Ok(response) => response,
+            Err(_) => {
+                let error = Error::internal("the request could not be answered", "a handler panicked");
+                refused(native, &error.into())
+            }
+        },
+    };
+    let status = response.status().as_u16();
+    let millis = began.elapsed().as_millis() as u64;
+    tracing::debug!(request_id = id, %method, native, status, millis, "request");
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    harden(response.headers_mut());
+    response
+}
+
+fn admit(gateway: &Gateway, native: bool, request: &mut Request) -> Result<(), Refusal> {
+    host_check::check(gateway.config(), request.method(), request.uri(), request.headers())?;
+    if HEALTH.contains(&request.uri().path()) {
+        return Ok(());
+    }
+    if gateway.is_draining() {
+        let error = Error::new(Kind::Throttled, "the server is shutting down; send the request again later");
+        return Err(Refusal::http(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException", error));
+    }
+    let who = auth::principal(gateway.config(), request.headers()).map_err(|auth::Unauthenticated| {
+        let error = Error::new(Kind::AccessDenied, "the request carries no valid credential");
+        // The service model has no 401, and SDKs know only the errors of the model.
+        if native {
+            Refusal::http(StatusCode::UNAUTHORIZED, "AccessDeniedException", error)
+        } else {
+            error.into()
+        }
+    })?;
+    request.extensions_mut().insert(who);
+    Ok(())
+}
+
+fn refused(native: bool, refusal: &Refusal) -> Response<Body> {
+    let mut response =
+        if native { native::error_response(refusal) } else { agentcore::error_response(refusal) };
+    let extra = match response.status() {
+        StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
+        StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+        _ => None,
+    };
+    response.headers_mut().extend(extra);
+    response
+}
+
+/// Headers that no answer goes without. There is no CORS header among them, on purpose.
+fn harden(headers: &mut HeaderMap) {
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}
+
+/// A random UUID. Without a random source the id is empty rather than the request refused: it is for logs
+/// only.
+fn request_id() -> String {
+    let mut bytes = [0u8; 16];
+    if getrandom::fill(&mut bytes).is_err() {
+        return String::new();
+    }
+    let mut value = u128::from_be_bytes(bytes);
+    value = value & !(0xf << 76) | 4 << 76;
+    value = value & !(0x3 << 62) | 2 << 62;
+    let hex = format!("{value:032x}");
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_ids_are_random_uuids() {
+        let (a, b) = (request_id(), request_id());
+        assert_ne!(a, b);
+        assert_eq!((a.len(), a.as_bytes()[14], &a[8..9]), (36, b'4', "-"));
+        assert!(matches!(a.as_bytes()[19], b'8' | b'9' | b'a' | b'b'));
+    }
+}

@@ -1,0 +1,54 @@
+//! The HTTP doors of cloister: the AgentCore-compatible API for AWS clients, and a native JSON API beside it.
+//!
+//! ```text
+//!                         ┌─ agentcore/  PUT /code-interpreters/{id}/sessions/start …   event streams, AWS errors
+//! TCP ─ serve ─ door ─────┤                                                                      ├──▶ SessionManager
+//!        (limits) (host,  ├─ native/     /v1/sessions …                        JSON, SSE, files  │
+//!                  auth)  └─ pages/      /healthz /readyz /version /openapi.json /docs
+//! ```
+//!
+//! INVARIANT: this is the only crate that knows HTTP or AWS names. Bad requests end here and never reach a
+//! worker.
+#![forbid(unsafe_code)]
+
+pub mod agentcore;
+mod answer;
+mod auth;
+mod body;
+mod config;
+mod cursor;
+mod door;
+mod fingerprint;
+mod guest_path;
+mod host_check;
+mod json;
+mod mime;
+mod native;
+mod pages;
+mod percent;
+mod serve;
+mod state;
+mod timestamp;
+mod wire_error;
+
+pub use config::{GatewayConfig, Version};
+pub use serve::serve;
+pub use state::Gateway;
+
+use cloister_core::session::manager::SessionManager;
+use std::sync::Arc;
+
+/// Both doors as one axum router, for embedding. [`serve`] adds what only a connection can have: timeouts,
+/// limits of the head, and a graceful end.
+pub fn router(manager: Arc<SessionManager>, config: GatewayConfig) -> axum::Router {
+    gateway_router(Gateway::new(manager, config))
+}
+
+fn gateway_router(gateway: Gateway) -> axum::Router {
+    native::router()
+        .fallback(agentcore::dispatch)
+        .method_not_allowed_fallback(native::method_not_allowed)
+        .layer(axum::extract::DefaultBodyLimit::disable())
+        .layer(axum::middleware::from_fn_with_state(gateway.clone(), door::pass))
+        .with_state(gateway)
+}

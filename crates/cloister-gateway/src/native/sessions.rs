@@ -1,0 +1,101 @@
+//! `/v1/sessions`: start, list, look at, stop.
+
+use super::error::NativeError;
+use super::request::{Members, read, session_id};
+use super::view;
+use crate::cursor::{self, Scope};
+use crate::fingerprint;
+use crate::state::Gateway;
+use axum::Json;
+use axum::extract::{Extension, Path, Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use cloister_core::Principal;
+use cloister_core::session::{ListQuery, StartSession, Status};
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+/// The interpreter of clients that name none.
+const DEFAULT: &str = "aws.codeinterpreter.v1";
+
+/// `POST /v1/sessions`
+pub(super) async fn start(
+    State(gateway): State<Gateway>,
+    Extension(who): Extension<Principal>,
+    request: Request,
+) -> Result<Response, NativeError> {
+    let (parts, body) = request.into_parts();
+    let held = read(&gateway, &parts, body).await?;
+    let members = Members::of(&held, &["interpreter", "name", "timeout", "clientToken"])?;
+    let interpreter = members.short("interpreter", 100).unwrap_or_else(|| DEFAULT.to_owned());
+    let start = StartSession {
+        key: interpreter.clone(),
+        interpreter,
+        name: members.short("name", 100),
+        timeout: members.whole("timeout", 1, 28_800).map(Duration::from_secs),
+        client_token: members.short("clientToken", 256),
+        fingerprint: fingerprint::of(&[], members.json(), &["clientToken"]),
+    };
+    members.finish()?;
+    let record = gateway.manager().start(&who, start).await?;
+    let location = format!("{}/v1/sessions/{}", gateway.config().public_url, record.id);
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(view::session(&record))).into_response())
+}
+
+/// `GET /v1/sessions`
+pub(super) async fn list(
+    State(gateway): State<Gateway>,
+    Extension(who): Extension<Principal>,
+    request: Request,
+) -> Result<Json<Value>, NativeError> {
+    let (parts, _) = request.into_parts();
+    let members = Members::of_query(&parts, &["interpreter", "status", "limit", "cursor"])?;
+    let key = members.short("interpreter", 100);
+    let status = members.choice("status", &[("ready", Status::Ready), ("terminated", Status::Terminated)]);
+    let limit = members.whole("limit", 1, 100).map_or(50, |n| usize::try_from(n).unwrap_or(50));
+    let scope = Scope { who: &who, key: key.as_deref(), status };
+    let secret = &gateway.config().cursor_key;
+    let after = members.text("cursor").and_then(|cursor| {
+        let place = cursor::open(secret, scope, &cursor);
+        if place.is_none() {
+            members.bad(
+                "cursor",
+                "is not a cursor of this list; use the `next` of a page with the same filters",
+            );
+        }
+        place
+    });
+    members.finish()?;
+    let page = gateway.manager().list(&who, key.as_deref(), ListQuery { status, limit, after }).await?;
+    Ok(Json(json!({
+        "sessions": page.items.iter().map(view::session).collect::<Vec<_>>(),
+        "next": page.next.as_ref().and_then(|id| cursor::seal(secret, scope, id)),
+    })))
+}
+
+/// `GET /v1/sessions/{id}`
+pub(super) async fn detail(
+    State(gateway): State<Gateway>,
+    Extension(who): Extension<Principal>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, NativeError> {
+    let detail = gateway.manager().detail(&who, &session_id(&id)?).await?;
+    let mut session = view::session(&detail.record);
+    let walls: Map<_, _> =
+        detail.walls.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
+    session["sandbox"] = json!(detail.sandbox.map(|sandbox| sandbox.to_string()));
+    session["walls"] = Value::Object(walls);
+    session["limits"] = json!(detail.policy.as_deref().map(view::policy));
+    Ok(Json(session))
+}
+
+/// `DELETE /v1/sessions/{id}`; succeeds for a session that has ended.
+pub(super) async fn stop(
+    State(gateway): State<Gateway>,
+    Extension(who): Extension<Principal>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, NativeError> {
+    let id = session_id(&id)?;
+    let record = gateway.manager().stop(&who, None, &id).await?;
+    Ok(Json(view::session(&record)))
+}

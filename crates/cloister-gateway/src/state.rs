@@ -1,0 +1,54 @@
+//! What all handlers share.
+
+use crate::config::GatewayConfig;
+use cloister_core::session::manager::SessionManager;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::Semaphore;
+
+/// Mebibytes of request bodies that may be in memory at once. Stops a few large uploads from taking the
+/// host's memory.
+const BODY_BUDGET: usize = 1_024;
+
+/// A gateway: the sessions and the settings of its doors. Cheap to clone.
+#[derive(Clone)]
+pub struct Gateway {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    manager: Arc<SessionManager>,
+    config: GatewayConfig,
+    draining: AtomicBool,
+    bodies: Arc<Semaphore>,
+}
+
+impl Gateway {
+    /// A gateway to the sessions of `manager`.
+    pub fn new(manager: Arc<SessionManager>, config: GatewayConfig) -> Self {
+        let bodies = Arc::new(Semaphore::new(BODY_BUDGET));
+        Self { inner: Arc::new(Inner { manager, config, draining: AtomicBool::new(false), bodies }) }
+    }
+
+    /// From now on `/readyz` answers 503 and new requests are refused; those that run may finish.
+    pub fn drain(&self) {
+        self.inner.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.inner.draining.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn manager(&self) -> &SessionManager {
+        &self.inner.manager
+    }
+
+    pub(crate) fn config(&self) -> &GatewayConfig {
+        &self.inner.config
+    }
+
+    /// Permits, in mebibytes, for bodies in memory.
+    pub(crate) fn bodies(&self) -> &Arc<Semaphore> {
+        &self.inner.bodies
+    }
+}

@@ -1,0 +1,250 @@
+//! The command line: one file per command, and what they share.
+//!
+//! Exit codes: 0 done; 1 the thing asked about is not in order (`doctor`, `policy check`); 2 the command line is wrong;
+//! 125 cloister itself could not do it. `run` and `exec` otherwise exit as their program did.
+
+mod cp;
+mod doctor;
+pub(crate) mod env;
+mod exec;
+mod image;
+mod ls;
+mod policy;
+mod run;
+mod serve;
+mod session;
+mod stop;
+mod version;
+
+use crate::client::{Client, ClientError, Endpoint, EndpointError};
+use crate::data_dir::{DataDir, DataDirError};
+use crate::output::Output;
+use clap::{Parser, Subcommand};
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The exit code when cloister, and not the program that it runs, is at fault.
+const OWN_FAULT: u8 = 125;
+
+/// A code interpreter of your own: AWS clients run code in isolated processes on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "cloister", version, arg_required_else_help = true, max_term_width = 100)]
+struct Cli {
+    /// Print JSON for programs
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(serve::Args),
+    /// Print shell lines that point AWS clients at the server: eval "$(cloister env)"
+    Env(env::Args),
+    /// Run a program file in a fresh session
+    Run(run::Args),
+    /// Run a shell command in a session
+    Exec(exec::Args),
+    /// List sessions
+    Ls(ls::Args),
+    /// Copy a file to or from a session
+    Cp(cp::Args),
+    /// Stop sessions
+    Stop(stop::Args),
+    /// Say which walls this host can build, and what to do about the others
+    Doctor(doctor::Args),
+    /// Check or print policies
+    #[command(subcommand)]
+    Policy(policy::Command),
+    /// List or build sandbox images
+    #[command(subcommand)]
+    Image(image::Command),
+    /// Print versions
+    Version(version::Args),
+}
+
+/// Where the server is; part of every command that talks to one.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Connection {
+    /// Base URL of the server [env: CLOISTER_ENDPOINT, AWS_ENDPOINT_URL_BEDROCK_AGENTCORE] [default: http://127.0.0.1:8484]
+    #[arg(long, value_name = "URL")]
+    endpoint: Option<String>,
+}
+
+impl Connection {
+    fn client(&self) -> Result<Client, Failure> {
+        let variable = |name: &str| std::env::var(name).ok();
+        let endpoint = Endpoint::choose(self.endpoint.as_deref(), variable)?;
+        Ok(Client::new(endpoint, variable("CLOISTER_TOKEN").as_deref())?)
+    }
+}
+
+/// Why a command did not do what it was asked to: the text for the person, and the exit code.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    /// A failure of cloister's own.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { code: OWN_FAULT, message: message.into() }
+    }
+
+    /// A command line that cannot be meant.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { code: 2, message: message.into() }
+    }
+}
+
+macro_rules! failure_from {
+    ($($error:ty),* $(,)?) => {
+        $(impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::new(error.to_string())
+            }
+        })*
+    };
+}
+failure_from!(
+    ClientError,
+    EndpointError,
+    DataDirError,
+    serde_json::Error,
+    crate::config::ConfigError,
+    crate::locate::Missing,
+    crate::policies::PoliciesError,
+);
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        // `cloister ls | head -1`: the reader has what it wants. 141 is what a shell reports for SIGPIPE.
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self { code: 141, message: String::new() };
+        }
+        Self::new(error.to_string())
+    }
+}
+
+/// Parses the command line and does what it says.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let out = Output::new(cli.json);
+    match dispatch(cli.command, out) {
+        Ok(code) => code,
+        Err(failure) => {
+            if !failure.message.is_empty() {
+                report(out, &failure);
+            }
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn dispatch(command: Command, out: Output) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Serve(args) => serve::run(args, out).map(done),
+        Command::Env(args) => env::run(&args, out).map(done),
+        Command::Run(args) => block_on(run::run(args, out)),
+        Command::Exec(args) => block_on(exec::run(args, out)),
+        Command::Ls(args) => block_on(ls::run(args, out)).map(done),
+        Command::Cp(args) => block_on(cp::run(args, out)).map(done),
+        Command::Stop(args) => block_on(stop::run(args, out)).map(done),
+        Command::Doctor(args) => doctor::run(&args, out),
+        Command::Policy(command) => policy::run(command, out),
+        Command::Image(command) => image::run(&command, out),
+        Command::Version(args) => block_on(version::run(args, out)).map(done),
+    }
+}
+
+fn done(_: ()) -> ExitCode {
+    ExitCode::SUCCESS
+}
+
+/// Runs a client command. One thread is enough for one request at a time.
+fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
+}
+
+fn report(out: Output, failure: &Failure) {
+    // Error texts may repeat what a server or a guest said.
+    let message: String = failure.message.chars().filter(|c| !c.is_control() || *c == '\n').collect();
+    if out.is_json() {
+        eprintln!("{}", serde_json::json!({ "error": { "message": message, "exitCode": failure.code } }));
+    } else {
+        eprintln!("cloister: {message}");
+    }
+}
+
+/// The data folder: the one given, or the default one.
+pub(crate) fn data_dir(given: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    given.or_else(DataDir::default_path).ok_or_else(|| {
+        Failure::usage("there is no home directory to keep data in; name a folder with --data-dir")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parses(line: &str) -> bool {
+        Cli::try_parse_from(line.split_whitespace()).is_ok()
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_scripts_rely_on_is_accepted() {
+        for line in [
+            "cloister serve --listen 127.0.0.1:0 --data-dir /tmp/x",
+            "cloister serve --listen 127.0.0.1:8484 --data-dir /tmp/x --config c.toml --images i --policies p --pool 0",
+            "cloister serve --log-format json",
+            "cloister env",
+            "cloister env --listen 127.0.0.1:8484 --data-dir /tmp/x --json",
+            "cloister run app.py --file a.csv --file b.csv:data/b.csv --get out.png --get x:y --keep --timeout 30",
+            "cloister run - --language javascript --runtime nodejs --interpreter my.tool",
+            "cloister --json run app.py",
+            "cloister exec 01ABC -- ls -la --color=never",
+            "cloister ls --all --endpoint http://127.0.0.1:1",
+            "cloister cp 01ABC:out.png .",
+            "cloister stop 01ABC 01DEF",
+            "cloister stop --all",
+            "cloister doctor --json",
+            "cloister policy check",
+            "cloister policy check a.toml b.toml",
+            "cloister policy show default",
+            "cloister image ls",
+            "cloister image build analysis",
+            "cloister version",
+        ] {
+            assert!(parses(line), "{line}: {:?}", Cli::try_parse_from(line.split_whitespace()).err());
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for line in [
+            "cloister",
+            "cloister serve --listen localhost",
+            "cloister serve --listen 8484",
+            "cloister serve --pool -1",
+            "cloister run",
+            "cloister run app.py --policy a --interpreter b",
+            "cloister exec 01ABC",
+            "cloister cp onlyone",
+            "cloister stop",
+            "cloister stop 01ABC --all",
+            "cloister frobnicate",
+        ] {
+            assert!(!parses(line), "{line}");
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! `cloister serve`: the server, from its set-up to its end.
+//!
+//! ```text
+//!   one thread:  flock the data folder ─▶ policies ─▶ bind ─▶ backends (launcher)
+//!   runtime:     reconcile ─▶ serve ─▶ SIGTERM ─▶ stop accepting ─▶ end sessions ─▶ exit 0
+//! ```
+
+use super::{Failure, env};
+use crate::config::{ByName, Config, DEFAULT_LISTEN, SYSTEM_INTERPRETER};
+use crate::data_dir::{DataDir, Hold};
+use crate::locate::Installation;
+use crate::output::Output;
+use crate::policies::Policies;
+use crate::registry::{Registry, RegistryError, Setup};
+use crate::store_sqlite::SqliteStore;
+use crate::telemetry::{self, LogFormat};
+use cloister_core::policy::narrow::widenings;
+use cloister_core::policy::{Policy, StartMode};
+use cloister_core::session::{Interpreters, ManagerConfig, SessionManager};
+use cloister_gateway::{Gateway, GatewayConfig};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Ready sandboxes per policy when nobody says another number.
+const POOL: usize = 8;
+/// Between two clean-ups of old records.
+const PRUNE: Duration = Duration::from_secs(3600);
+
+/// Arguments of `cloister serve`.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Address and port; port 0 lets the kernel choose [default: 127.0.0.1:8484]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Folder for secrets, records and sandboxes [default: ~/.local/share/cloister]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Configuration file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder of built images [default: beside the program, else ~/.cache/cloister/images]
+    #[arg(long, value_name = "DIR", env = "CLOISTER_IMAGES")]
+    images: Option<PathBuf>,
+    /// Folder of policies that is laid over the built-in ones
+    #[arg(long, value_name = "DIR")]
+    policies: Option<PathBuf>,
+    /// Ready sandboxes per policy; 0 turns the pool off [default: 8]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1024))]
+    pool: Option<u16>,
+    /// Form of log lines
+    #[arg(long, value_enum, default_value_t)]
+    log_format: LogFormat,
+    /// Require the access token (`cloister env` prints it) also on loopback
+    #[arg(long)]
+    require_token: bool,
+    /// Listen on an address that other machines reach, without TLS; requires the access token
+    #[arg(long)]
+    unsafe_listen: bool,
+}
+
+/// Everything that was decided before the runtime exists.
+struct Prepared {
+    data: DataDir,
+    hold: Hold,
+    listener: TcpListener,
+    url: String,
+    registry: Registry,
+    interpreters: Vec<(String, Arc<Policy>)>,
+    gateway: GatewayConfig,
+}
+
+pub(crate) fn run(args: Args, out: Output) -> Result<(), Failure> {
+    telemetry::init(args.log_format);
+    // Whatever this server writes is its own business.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    raise_open_files();
+    let prepared = prepare(&args)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(serve(prepared, args.data_dir.as_deref(), out));
+    // Blocking work that hangs must not keep a drained server alive.
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    outcome
+}
+
+/// The set-up, in one thread. The data folder is locked first: nothing else may be touched without it.
+fn prepare(args: &Args) -> Result<Prepared, Failure> {
+    let config = args.config.as_deref().map(Config::load).transpose()?.unwrap_or_default();
+    let listen = args.listen.or(config.server.listen).map_or_else(|| parse(DEFAULT_LISTEN), Ok)?;
+    check_listen(listen, args.unsafe_listen)?;
+
+    let data = DataDir::open(&super::data_dir(args.data_dir.clone())?)?;
+    let hold = data.hold()?;
+    let installation = Installation::current()?;
+    let policies = Policies::find(args.policies.as_deref(), &installation)?;
+    let interpreters = interpreters(&config, &policies)?;
+
+    let listener = TcpListener::bind(listen).map_err(|error| {
+        Failure::new(format!(
+            "{listen}: {error}; choose another address with --listen (port 0 is any free port)"
+        ))
+    })?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let url = env::url(address);
+
+    let registry = Registry::build(Setup {
+        installation: &installation,
+        policies: &policies,
+        pooled: &pooled(&config, &interpreters),
+        images_dir: args.images.clone().map_or_else(|| installation.images(), Ok)?,
+        state_dir: data.sandboxes(),
+        pool_size: args.pool.map(usize::from).or(config.pool.size).unwrap_or(POOL),
+    })?;
+
+    let mut gateway = GatewayConfig::new(data.cursor_key()?);
+    // Made in any case, so that `cloister env` and the server agree on it.
+    let token = data.token()?;
+    gateway.token = (args.require_token || !address.ip().is_loopback()).then_some(token);
+    gateway.allowed_hosts = config.server.allowed_hosts;
+    if !address.ip().is_loopback() {
+        gateway.allowed_hosts.push(address.ip().to_string());
+    }
+    gateway.public_url.clone_from(&url);
+    Ok(Prepared { data, hold, listener, url, registry, interpreters, gateway })
+}
+
+/// The server's life. Returns when it has drained.
+async fn serve(prepared: Prepared, data_dir: Option<&Path>, out: Output) -> Result<(), Failure> {
+    let Prepared { data, hold, listener, url, registry, interpreters, gateway } = prepared;
+    let stop = stop_signal()?;
+    let store = SqliteStore::open(&data.database()).map_err(|error| Failure::new(error.to_string()))?;
+    registry.enter(tokio::runtime::Handle::current());
+    let manager = SessionManager::new(
+        registry.backends(),
+        Arc::new(store),
+        Interpreters::new(interpreters),
+        ManagerConfig::default(),
+    );
+    let lost = manager.reconcile().await.map_err(|error| Failure::new(error.to_string()))?;
+    if !lost.is_empty() {
+        tracing::warn!(
+            sessions = lost.len(),
+            "sessions of an earlier server did not end in order and are marked as lost"
+        );
+    }
+    let pruning = tokio::spawn(prune(Arc::clone(&manager)));
+
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    data.publish_endpoint(&url)?;
+    announce(&url, data_dir, out)?;
+    cloister_gateway::serve(listener, Gateway::new(Arc::clone(&manager), gateway), stop).await?;
+    pruning.abort();
+    manager.drain().await;
+    drop(hold);
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Resolves at the first SIGTERM or SIGINT; at the second one the process ends at once.
+fn stop_signal() -> Result<impl Future<Output = ()> + Send, Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let (tell, told) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        let mut tell = Some(tell);
+        loop {
+            let code = tokio::select! {
+                _ = terminate.recv() => 143,
+                _ = interrupt.recv() => 130,
+            };
+            match tell.take() {
+                Some(tell) => {
+                    tracing::info!("stopping: sessions are ended; a second signal ends the server at once");
+                    let _ = tell.send(());
+                }
+                // The launcher and the sandboxes notice that their server is gone.
+                None => std::process::exit(code),
+            }
+        }
+    });
+    Ok(async move {
+        let _ = told.await;
+    })
+}
+
+async fn prune(manager: Arc<SessionManager>) {
+    loop {
+        match manager.prune().await {
+            Ok(0) => {}
+            Ok(records) => tracing::info!(records, "dropped records of sessions that ended long ago"),
+            Err(error) => tracing::warn!(%error, "old records could not be dropped"),
+        }
+        tokio::time::sleep(PRUNE).await;
+    }
+}
+
+/// One line that says where the server is and how to use it.
+fn announce(url: &str, data_dir: Option<&Path>, out: Output) -> Result<(), Failure> {
+    let command = match data_dir {
+        Some(folder) => format!("cloister env --data-dir {}", env::quote(&folder.display().to_string())),
+        None => "cloister env".to_owned(),
+    };
+    if out.is_json() {
+        return Ok(out.json(&json!({ "url": url, "env": command }))?);
+    }
+    Ok(out.line(&format!("cloister listens on {url} — point clients at it with: eval \"$({command})\""))?)
+}
+
+fn parse(text: &str) -> Result<SocketAddr, Failure> {
+    text.parse().map_err(|error| Failure::new(format!("{text}: {error}")))
+}
+
+/// Whoever reaches the port runs code here. On loopback that is this machine's users; elsewhere it is the network.
+fn check_listen(address: SocketAddr, unsafe_listen: bool) -> Result<(), Failure> {
+    if address.ip().is_loopback() || unsafe_listen {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "{address} is reachable from other machines, and this server speaks plain HTTP: the access token and everything \
+         that sessions read and write would cross the network unprotected. Listen on 127.0.0.1 and put a proxy with TLS in \
+         front, or say --unsafe-listen if the network is yours"
+    )))
+}
+
+/// Every interpreter: the system one, those of the configuration, and policies under their own names.
+fn interpreters(config: &Config, policies: &Policies) -> Result<Vec<(String, Arc<Policy>)>, Failure> {
+    let mut listed = BTreeMap::from([(SYSTEM_INTERPRETER.to_owned(), policies.load("default")?)]);
+    for (id, interpreter) in &config.interpreters {
+        listed.insert(id.clone(), policies.load(&interpreter.policy)?);
+    }
+    // All are read in any case: a broken file is found at the start and not at the first use.
+    let all = policies.all()?;
+    let bound = listed.get(SYSTEM_INTERPRETER).cloned();
+    let named = all.into_iter().filter(|policy| match config.server.policies_by_name {
+        ByName::All => true,
+        ByName::None => false,
+        ByName::Narrower => bound.as_deref().is_some_and(|bound| widenings(policy, bound).is_empty()),
+    });
+    for policy in named {
+        listed.entry(policy.name.clone()).or_insert(policy);
+    }
+    Ok(listed.into_iter().collect())
+}
+
+/// Policies whose sandboxes are kept ready: those that somebody chose. One that is only reachable by its name starts on
+/// demand, because every ready sandbox holds memory.
+fn pooled(config: &Config, interpreters: &[(String, Arc<Policy>)]) -> Vec<Arc<Policy>> {
+    let mut pooled: Vec<Arc<Policy>> = Vec::new();
+    for (id, policy) in interpreters {
+        let chosen = id == SYSTEM_INTERPRETER || config.interpreters.contains_key(id);
+        if chosen && policy.start == StartMode::Pool && !pooled.iter().any(|other| other.name == policy.name)
+        {
+            pooled.push(Arc::clone(policy));
+        }
+    }
+    pooled
+}
+
+/// Sessions cost several descriptors each; the usual soft limit of 1024 is for programs that use select(2).
+fn raise_open_files() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        tracing::warn!(%error, soft, hard, "the limit of open files could not be raised");
+    }
+}
+
+impl From<RegistryError> for Failure {
+    fn from(error: RegistryError) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_is_listened_on_without_the_unsafe_flag() {
+        for good in ["127.0.0.1:8484", "127.8.8.8:0", "[::1]:1"] {
+            assert!(check_listen(good.parse().unwrap(), false).is_ok(), "{good}");
+        }
+        for bad in ["0.0.0.0:8484", "[::]:8484", "192.168.1.2:80", "[::ffff:127.0.0.1]:80"] {
+            let failure = check_listen(bad.parse().unwrap(), false).unwrap_err();
+            assert!(failure.message.contains("--unsafe-listen"), "{}", failure.message);
+            assert!(check_listen(bad.parse().unwrap(), true).is_ok(), "{bad}");
+        }
+    }
+
+    fn ids(config: &Config) -> Vec<String> {
+        let table = interpreters(config, &Policies::embedded()).unwrap();
+        table.into_iter().map(|(id, _)| id).collect()
+    }
+
+    #[test]
+    fn clients_choose_by_name_only_what_grants_no_more_than_the_default() {
+        let mut config = Config::default();
+        let has = |config: &Config, id: &str| ids(config).iter().any(|other| other == id);
+        assert!(has(&config, SYSTEM_INTERPRETER) && has(&config, "default") && has(&config, "strict"));
+        assert!(!has(&config, "public") && !has(&config, "ceiling"));
+        config.server.policies_by_name = ByName::All;
+        assert!(has(&config, "public") && !has(&config, "ceiling"));
+        config.server.policies_by_name = ByName::None;
+        config.interpreters.insert("mine".into(), crate::config::Interpreter { policy: "public".into() });
+        assert_eq!(ids(&config), [SYSTEM_INTERPRETER, "mine"]);
+    }
+
+    #[test]
+    fn an_interpreter_of_an_unknown_policy_stops_the_server() {
+        let mut config = Config::default();
+        config.interpreters.insert("mine".into(), crate::config::Interpreter { policy: "nonsense".into() });
+        assert!(interpreters(&config, &Policies::embedded()).unwrap_err().message.contains("nonsense"));
+    }
+
+    #[test]
+    fn only_chosen_policies_are_kept_ready_and_each_once() {
+        let mut config = Config::default();
+        config.interpreters.insert("mine".into(), crate::config::Interpreter { policy: "default".into() });
+        let table = interpreters(&config, &Policies::embedded()).unwrap();
+        let names: Vec<_> = pooled(&config, &table).iter().map(|policy| policy.name.clone()).collect();
+        assert_eq!(names, ["default"]);
+    }
+}

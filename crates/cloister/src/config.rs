@@ -1,0 +1,182 @@
+//! The server's configuration file. Every field has a default; a field that is not known is an error.
+//!
+//! ```toml
+//! [server]
+//! listen = "127.0.0.1:8484"
+//! allowed_hosts = ["sandbox.internal"]
+//!
+//! [pool]
+//! size = 8
+//!
+//! [interpreters."aws.codeinterpreter.v1"]
+//! policy = "default"
+//! ```
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// The interpreter that every client of the AWS service knows.
+pub(crate) const SYSTEM_INTERPRETER: &str = "aws.codeinterpreter.v1";
+/// The address when nobody says another one.
+pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:8484";
+
+/// The file.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// The HTTP server.
+    pub(crate) server: Server,
+    /// Interpreters by identifier, as clients name them. Others are added to `aws.codeinterpreter.v1`.
+    pub(crate) interpreters: BTreeMap<String, Interpreter>,
+    /// The pool of ready sandboxes.
+    pub(crate) pool: Pool,
+}
+
+/// `[server]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Server {
+    /// Address and port. Default `127.0.0.1:8484`; `--listen` wins.
+    pub(crate) listen: Option<SocketAddr>,
+    /// Names that may stand in `Host` beside the loopback ones. Stops web pages that rebind a name to this address.
+    pub(crate) allowed_hosts: Vec<String>,
+    /// Which policies are interpreters under their own names, beside those that are listed.
+    pub(crate) policies_by_name: ByName,
+}
+
+/// Which policies clients can choose by name.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ByName {
+    /// Those that grant no more than the policy of `aws.codeinterpreter.v1` (default): a client can ask for less, never
+    /// for more than somebody has decided on.
+    #[default]
+    Narrower,
+    /// Every policy, those with a network included.
+    All,
+    /// None.
+    None,
+}
+
+/// `[interpreters.ID]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Interpreter {
+    /// The policy of its sessions.
+    pub(crate) policy: String,
+}
+
+/// `[pool]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Pool {
+    /// Ready sandboxes per policy that starts from the pool. Default 8; 0 turns the pool off.
+    pub(crate) size: Option<usize>,
+}
+
+/// Why a configuration is not taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    /// The file cannot be read.
+    #[error("{path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Not TOML, or a field that does not exist or has another type.
+    #[error("{path}: {source}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        source: toml::de::Error,
+    },
+    /// A value that cannot be meant.
+    #[error("{path}: {what}")]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The field, and what would be right.
+        what: String,
+    },
+}
+
+impl Config {
+    /// Reads a file.
+    pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
+        let read = std::fs::read_to_string(path);
+        let text = read.map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Self::parse(path, &text)
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let parsed = toml::from_str(text);
+        let config: Self = parsed.map_err(|source| ConfigError::Parse { path: path.to_owned(), source })?;
+        let value = |what: String| ConfigError::Value { path: path.to_owned(), what };
+        for id in config.interpreters.keys() {
+            let mut bytes = id.bytes();
+            let plain = bytes.next().is_some_and(|b| b.is_ascii_alphabetic())
+                && bytes.all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+            if !plain || id.len() > 100 {
+                return Err(value(format!(
+                    "[interpreters.{id:?}]: an identifier is a letter and then up to 99 letters, digits, '.', '_' and '-'"
+                )));
+            }
+        }
+        if config.pool.size.is_some_and(|size| size > 1024) {
+            return Err(value("pool.size: at most 1024; every ready sandbox holds memory".into()));
+        }
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        Config::parse(Path::new("cloister.toml"), text)
+    }
+
+    #[test]
+    fn a_full_file_is_read() {
+        let config = parse(
+            "[server]\nlisten = '127.0.0.1:0'\nallowed_hosts = ['box.internal']\n[pool]\nsize = 2\n\
+             [interpreters.'aws.codeinterpreter.v1']\npolicy = 'strict'\n[interpreters.my_tool-abcdefghij]\npolicy = 'open'\n",
+        )
+        .unwrap();
+        assert_eq!(config.server.listen, Some(SocketAddr::from(([127, 0, 0, 1], 0))));
+        assert_eq!(config.pool.size, Some(2));
+        assert_eq!(config.interpreters["my_tool-abcdefghij"].policy, "open");
+    }
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        let config = parse("").unwrap();
+        assert!(config.server.listen.is_none() && config.interpreters.is_empty());
+    }
+
+    #[test]
+    fn unknown_fields_wrong_types_and_odd_identifiers_are_refused() {
+        for bad in [
+            "[server]\nport = 1",
+            "[sever]\nlisten = '127.0.0.1:1'",
+            "[server]\nlisten = 8484",
+            "[server]\nlisten = 'localhost'",
+            "[pool]\nsize = -1",
+            "[pool]\nsize = 5000",
+            "[interpreters.x]\npolicy = 'a'\nimage = 'b'",
+            "[interpreters.x]",
+            "[interpreters.'../x']\npolicy = 'a'",
+            "[interpreters.'']\npolicy = 'a'",
+        ] {
+            let error = parse(bad).unwrap_err().to_string();
+            assert!(error.starts_with("cloister.toml: "), "{bad}: {error}");
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The server's own folder: who holds it, its secrets, and where its clients find it.
+//!
+//! ```text
+//!   <data-dir>/            0700   one server at a time (lock)
+//!     lock                 0600   flock, for as long as the server lives
+//!     cursor.key           0600   seals pagination cursors, so that they survive a restart
+//!     token                0600   the access token, one line
+//!     endpoint             0644   the URL, while a server runs
+//!     sessions.db          0600   the store
+//!     sandboxes/           0700   one folder per sandbox
+//! ```
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// Bytes of every secret.
+const SECRET: usize = 32;
+
+/// A data folder. Opening it does not lock it.
+#[derive(Clone, Debug)]
+pub(crate) struct DataDir {
+    path: PathBuf,
+}
+
+/// Why a data folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DataDirError {
+    /// Another server is running on it.
+    #[error(
+        "another cloister server is using {0}; stop it, or give this one a folder of its own with --data-dir"
+    )]
+    InUse(PathBuf),
+    /// Somebody else's folder: what it holds cannot be trusted.
+    #[error("{path} belongs to user id {owner}; give a folder that belongs to you with --data-dir")]
+    Owner {
+        /// The folder.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+    },
+    /// A secret that others can read or that has another length.
+    #[error("{0} is not a secret of this server (readable by others, or damaged); remove it and start again")]
+    Secret(PathBuf),
+    /// The file system says no.
+    #[error("{path}: {source}")]
+    Io {
+        /// What was touched.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+/// The exclusive hold on a data folder; letting go of it also takes the endpoint file away.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    endpoint: PathBuf,
+    _lock: File,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        // A stale endpoint would send clients to whoever gets the port next.
+        let _ = fs::remove_file(&self.endpoint);
+    }
+}
+
+impl DataDir {
+    /// `~/.local/share/cloister`, or below `XDG_DATA_HOME`; `None` without a home.
+    pub(crate) fn default_path() -> Option<PathBuf> {
+        let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+        absolute("XDG_DATA_HOME")
+            .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
+            .map(|base| base.join("cloister"))
+    }
+
+    /// Makes the folder if it is missing, and makes it private: it holds secrets and other people's files.
+    pub(crate) fn open(path: &Path) -> Result<Self, DataDirError> {
+        let io = |source| DataDirError::Io { path: path.to_owned(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
+        let path = path.canonicalize().map_err(io)?;
+        let metadata = fs::metadata(&path).map_err(io)?;
+        if metadata.uid() != nix::unistd::geteuid().as_raw() {
+            return Err(DataDirError::Owner { path, owner: metadata.uid() });
+        }
+        if metadata.mode() & 0o077 != 0 {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).map_err(io)?;
+        }
+        Ok(Self { path })
+    }
+
+    /// Locks the folder for this process.
+    pub(crate) fn hold(&self) -> Result<Hold, DataDirError> {
+        let path = self.path.join("lock");
+        let io = |source| DataDirError::Io { path: path.clone(), source };
+        let lock = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(io)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Hold { endpoint: self.path.join("endpoint"), _lock: lock }),
+            Err(fs::TryLockError::WouldBlock) => Err(DataDirError::InUse(self.path.clone())),
+            Err(fs::TryLockError::Error(source)) => Err(io(source)),
+        }
+    }
+
+    /// The key that seals pagination cursors.
+    pub(crate) fn cursor_key(&self) -> Result<[u8; SECRET], DataDirError> {
+        let path = self.path.join("cursor.key");
+        let bytes = read_or_create(&path, || random().map(|key| key.to_vec()))?;
+        bytes.try_into().map_err(|_| DataDirError::Secret(path))
+    }
+
+    /// The access token: 64 hexadecimal digits.
+    pub(crate) fn token(&self) -> Result<String, DataDirError> {
+        let path = self.path.join("token");
+        let bytes = read_or_create(&path, || random().map(|key| format!("{}\n", hex(&key)).into_bytes()))?;
+        let text = String::from_utf8(bytes).ok().map(|text| text.trim_end().to_owned());
+        text.filter(|text| text.len() == 2 * SECRET && text.bytes().all(|b| b.is_ascii_hexdigit()))
+            .ok_or(DataDirError::Secret(path))
+    }
+
+    /// Writes the URL of the running server.
+    pub(crate) fn publish_endpoint(&self, url: &str) -> Result<(), DataDirError> {
+        let path = self.path.join("endpoint");
+        let temporary = self.path.join("endpoint.new");
+        let publish = || {
+            fs::write(&temporary, format!("{url}\n"))?;
+            fs::rename(&temporary, &path)
+        };
+        publish().map_err(|source| DataDirError::Io { path, source })
+    }
+
+    /// The URL of the server that last ran here and has not ended in order.
+    pub(crate) fn endpoint(&self) -> Option<String> {
+        let text = fs::read_to_string(self.path.join("endpoint")).ok()?;
+        Some(text.trim_end().to_owned()).filter(|url| !url.is_empty())
+    }
+
+    /// Where the store keeps its database.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.path.join("sessions.db")
+    }
+
+    /// Where backends keep one folder per sandbox.
+    pub(crate) fn sandboxes(&self) -> PathBuf {
+        self.path.join("sandboxes")
+    }
+}
+
+/// The content of a secret file, made first if it is missing. Two processes that make it at once agree on one content.
+fn read_or_create(path: &Path, make: impl FnOnce() -> io::Result<Vec<u8>>) -> Result<Vec<u8>, DataDirError> {
+    let io = |source| DataDirError::Io { path: path.to_owned(), source };
+    if !path.exists() {
+        let temporary = path.with_extension(format!("{}.new", std::process::id()));
+        let write = || {
+            let content = make()?;
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+            file.write_all(&content)?;
+            file.sync_all()?;
+            // A link, unlike a rename, never replaces what another process has just made.
+            match fs::hard_link(&temporary, path) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+                _ => Ok(()),
+            }
+        };
+        let written = write();
+        let _ = fs::remove_file(&temporary);
+        written.map_err(io)?;
+    }
+    let file = File::open(path).map_err(io)?;
+    if file.metadata().map_err(io)?.mode() & 0o077 != 0 {
+        return Err(DataDirError::Secret(path.to_owned()));
+    }
+    let mut content = Vec::new();
+    file.take(4096).read_to_end(&mut content).map_err(io)?;
+    Ok(content)
+}
+
+fn random() -> io::Result<[u8; SECRET]> {
+    let mut key = [0u8; SECRET];
+    getrandom::fill(&mut key).map_err(io::Error::other)?;
+    Ok(key)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fresh() -> (tempfile::TempDir, DataDir) {
+        let parent = tempfile::tempdir().unwrap();
+        let data = DataDir::open(&parent.path().join("a/b")).unwrap();
+        (parent, data)
+    }
+
+    #[test]
+    fn the_folder_and_its_secrets_are_private() {
+        let (_parent, data) = fresh();
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+        data.cursor_key().unwrap();
+        data.token().unwrap();
+        assert_eq!(mode(&data.path), 0o700);
+        assert_eq!(mode(&data.path.join("cursor.key")), 0o600);
+        assert_eq!(mode(&data.path.join("token")), 0o600);
+        fs::set_permissions(&data.path, fs::Permissions::from_mode(0o755)).unwrap();
+        DataDir::open(&data.path).unwrap();
+        assert_eq!(mode(&data.path), 0o700);
+    }
+
+    #[test]
+    fn secrets_stay_the_same_and_differ_between_folders() {
+        let ((_a, one), (_b, two)) = (fresh(), fresh());
+        assert_eq!(one.token().unwrap(), one.token().unwrap());
+        assert_eq!(one.cursor_key().unwrap(), one.cursor_key().unwrap());
+        assert_ne!(one.token().unwrap(), two.token().unwrap());
+    }
+
+    #[test]
+    fn a_secret_that_others_can_read_is_refused() {
+        let (_parent, data) = fresh();
+        data.token().unwrap();
+        fs::set_permissions(data.path.join("token"), fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(matches!(data.token(), Err(DataDirError::Secret(_))));
+    }
+
+    #[test]
+    fn a_second_server_is_turned_away_and_an_orderly_end_takes_the_endpoint_away() {
+        let (_parent, data) = fresh();
+        let hold = data.hold().unwrap();
+        assert!(matches!(data.hold(), Err(DataDirError::InUse(_))));
+        data.publish_endpoint("http://127.0.0.1:1").unwrap();
+        assert_eq!(data.endpoint().as_deref(), Some("http://127.0.0.1:1"));
+        drop(hold);
+        assert_eq!(data.endpoint(), None);
+        data.hold().unwrap();
+    }
+}

@@ -1,0 +1,154 @@
+//! What the proxy itself says: refusals that name the rule and the way to ask, and failures of the far side.
+
+use super::dial::DialError;
+use super::head::HeadError;
+use super::host::Destination;
+use super::rules::Refusal;
+use cloister_core::policy::NetworkMode;
+
+/// A complete answer of the proxy's own.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    status: u16,
+    /// The status line's words; package managers show these and drop the body.
+    reason: String,
+    body: String,
+}
+
+impl Answer {
+    /// A rule said no. The destination has passed the parser, so its text is safe to repeat.
+    pub(crate) fn refused(to: &Destination, refusal: &Refusal, mode: NetworkMode) -> Self {
+        let host = &to.host;
+        let (what, how) = match refusal {
+            Refusal::NoNetwork => (
+                "the session's policy gives no network".to_owned(),
+                "use an interpreter whose policy has one".to_owned(),
+            ),
+            Refusal::Port(port) => (
+                format!("port {port} is not allowed"),
+                format!("add {port} to network.ports in the session's policy"),
+            ),
+            Refusal::NotAllowed if mode == NetworkMode::Open => (
+                format!("{host} is a name of one label, which means some machine of the host's own network"),
+                format!("add \"{host}\" to network.allowed_domains in the session's policy"),
+            ),
+            Refusal::NotAllowed => (
+                format!("{host} is not in the allow-list"),
+                format!("add \"{host}\" to network.allowed_domains in the session's policy"),
+            ),
+            Refusal::Denied => (
+                format!("{host} is in the deny-list"),
+                "remove the entry from network.denied_domains in the session's policy".to_owned(),
+            ),
+            Refusal::Address(super::address::Class::Metadata) => (
+                format!("{host} leads to a cloud metadata service"),
+                "nothing in a policy allows these addresses; pass what the program needs as a file instead"
+                    .to_owned(),
+            ),
+            Refusal::Address(class) => (
+                format!("{host} leads to a {} address", class.name()),
+                "add the range to network.allowed_cidrs in the session's policy".to_owned(),
+            ),
+            Refusal::OwnHost => (
+                format!("{host} leads to the machine that runs cloister"),
+                "add the range to network.allowed_cidrs in the session's policy".to_owned(),
+            ),
+        };
+        Self::policy(&to.to_string(), refusal.rule(), &what, &how)
+    }
+
+    /// A limit of the policy is reached.
+    pub(crate) fn limit(rule: &str, what: &str) -> Self {
+        Self::policy("this connection", rule, what, &format!("raise {rule} in the session's policy"))
+    }
+
+    fn policy(to: &str, rule: &str, what: &str, how: &str) -> Self {
+        Self {
+            status: 403,
+            reason: format!("cloister refused: {what} (rule {rule})"),
+            body: format!(
+                "cloister refused {to}: {what}.\nRule: {rule}\nTo allow it, ask whoever runs this cloister server to {how}.\n\
+                 `cloister policy show` prints the policies in force.\n"
+            ),
+        }
+    }
+
+    /// The request was not one.
+    pub(crate) fn bad_head(error: &HeadError) -> Self {
+        let status = if *error == HeadError::NotForAProxy { 403 } else { 400 };
+        Self {
+            status,
+            reason: "cloister refused: not a plain proxy request (rule proxy-only)".to_owned(),
+            body: format!("cloister refused the request: {error}.\nRule: proxy-only\n"),
+        }
+    }
+
+    /// Head too long or too late.
+    pub(crate) fn bad_read(what: &'static str) -> Self {
+        Self {
+            status: 400,
+            reason: format!("cloister refused: {what}"),
+            body: format!("cloister refused the request: {what}.\n"),
+        }
+    }
+
+    /// No connection.
+    pub(crate) fn dial(to: &Destination, error: &DialError, mode: NetworkMode) -> Self {
+        match error {
+            DialError::Refused(refusal) => Self::refused(to, refusal, mode),
+            DialError::TooManyNames => Self {
+                status: 403,
+                reason: format!("cloister refused: {error} (rule names-per-session)"),
+                body: format!(
+                    "cloister refused {to}: {error}.\nRule: names-per-session\nStart a new session to go on.\n"
+                ),
+            },
+            DialError::Unresolvable | DialError::Unreachable => Self {
+                status: 502,
+                reason: format!("cloister could not connect: {error}"),
+                body: format!("cloister let {to} through, but {error}.\n"),
+            },
+        }
+    }
+
+    /// Whether a rule was the reason, as opposed to a mishap on the way.
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.status == 403
+    }
+
+    /// The bytes to send.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        format!(
+            "HTTP/1.1 {} {}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
+             X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n{}",
+            self.status,
+            self.reason,
+            self.body.len(),
+            self.body
+        )
+        .into_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::host::parse;
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_cloister_the_rule_and_the_way_to_ask() {
+        let to = parse(b"evil.example:443", None).unwrap();
+        let text =
+            String::from_utf8(Answer::refused(&to, &Refusal::NotAllowed, NetworkMode::Allowlist).bytes())
+                .unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(
+            head.starts_with("HTTP/1.1 403 cloister refused: evil.example is not in the allow-list"),
+            "{head}"
+        );
+        for part in ["cloister", "network.allowed_domains", "evil.example:443", "ask whoever runs"] {
+            assert!(body.contains(part), "{part} is missing in {body}");
+        }
+        assert!(head.contains(&format!("Content-Length: {}", body.len())));
+    }
+}

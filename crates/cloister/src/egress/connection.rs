@@ -1,0 +1,147 @@
+//! One connection of a guest: one head, one decision, one tunnel or one request, then the end.
+
+use super::answer::Answer;
+use super::dial::{Resolve, dial};
+use super::head::{Body, MAX_HEAD, Request, parse_head};
+use super::host::Destination;
+use super::meter::{Direction, Meter};
+use super::relay::{IDLE, ReadHeadError, Relay, read_head};
+use super::rules::Rules;
+use cloister_core::SandboxId;
+use cloister_core::policy::NetworkMode;
+use std::io;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// A client that has sent no complete head by then is closed. Stops slow senders from holding slots.
+const HEAD: Duration = Duration::from_secs(10);
+
+/// What every connection of one sandbox shares.
+pub(crate) struct Shared {
+    pub(crate) sandbox: SandboxId,
+    pub(crate) rules: Rules,
+    pub(crate) mode: NetworkMode,
+    pub(crate) meter: Meter,
+    pub(crate) resolver: std::sync::Arc<dyn Resolve>,
+}
+
+/// Serves one connection to its end.
+pub(crate) async fn serve(shared: &Shared, stream: TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let mut client = BufReader::new(stream);
+    if let Err(answer) = serve_request(shared, &mut client).await {
+        refuse(shared, client.into_inner(), &answer).await;
+    }
+}
+
+/// Says no and closes.
+pub(crate) async fn refuse(shared: &Shared, mut stream: TcpStream, answer: &Answer) {
+    if answer.is_refusal() {
+        shared.meter.refused();
+    }
+    let farewell = async {
+        stream.write_all(&answer.bytes()).await?;
+        stream.shutdown().await?;
+        // A close with unread input makes the kernel reset the connection, and the client loses the answer.
+        let mut rest = [0u8; 4096];
+        for _ in 0..16 {
+            if stream.read(&mut rest).await? == 0 {
+                break;
+            }
+        }
+        io::Result::Ok(())
+    };
+    let _ = timeout(Duration::from_secs(2), farewell).await;
+}
+
+async fn serve_request(shared: &Shared, client: &mut BufReader<TcpStream>) -> Result<(), Answer> {
+    let head = match timeout(HEAD, read_head(client, MAX_HEAD)).await {
+        Ok(Ok(head)) => head,
+        Ok(Err(ReadHeadError::TooLong)) => return Err(Answer::bad_read("the request head is too long")),
+        Ok(Err(ReadHeadError::Nothing | ReadHeadError::Io)) => return Ok(()),
+        Err(_) => return Err(Answer::bad_read("the request head did not arrive in time")),
+    };
+    let request = parse_head(&head).map_err(|error| {
+        tracing::debug!(sandbox = %shared.sandbox, %error, "egress: bad request");
+        Answer::bad_head(&error)
+    })?;
+    if shared.meter.is_exhausted() {
+        return Err(Answer::limit("network.bytes", "the session's network budget is used up"));
+    }
+    let (Request::Tunnel { to } | Request::Forward { to, .. }) = &request;
+    let far = dial(&shared.rules, &shared.meter, shared.resolver.as_ref(), to).await.map_err(|error| {
+        tracing::debug!(sandbox = %shared.sandbox, %to, error = %describe(&error), "egress: no connection");
+        Answer::dial(to, &error, shared.mode)
+    })?;
+    shared.meter.allowed();
+    let to = to.clone();
+    let outcome = match request {
+        Request::Tunnel { .. } => tunnel(shared, client, far).await,
+        Request::Forward { head, body, expects_continue, .. } => {
+            forward(shared, client, far, &head, body, expects_continue).await
+        }
+    };
+    log_end(shared, &to, &outcome);
+    Ok(())
+}
+
+/// `CONNECT`: bytes both ways until both sides are done.
+async fn tunnel(shared: &Shared, client: &mut BufReader<TcpStream>, mut far: TcpStream) -> io::Result<()> {
+    let relay = Relay::new(&shared.meter, IDLE);
+    client.get_mut().write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
+    // What the client sent right behind its head is the start of the tunnel.
+    let early = client.buffer().to_vec();
+    relay.write(&mut far, &early, Direction::Out).await?;
+    let (mut from_client, mut to_client) = client.get_mut().split();
+    let (mut from_far, mut to_far) = far.split();
+    tokio::try_join!(
+        relay.pump(&mut from_client, &mut to_far, Direction::Out),
+        relay.pump(&mut from_far, &mut to_client, Direction::In),
+    )?;
+    Ok(())
+}
+
+/// One request and its answer. What the client sends behind the request is never read, so it never goes anywhere.
+async fn forward(
+    shared: &Shared,
+    client: &mut BufReader<TcpStream>,
+    mut far: TcpStream,
+    head: &[u8],
+    body: Body,
+    expects_continue: bool,
+) -> io::Result<()> {
+    let relay = Relay::new(&shared.meter, IDLE);
+    relay.write(&mut far, head, Direction::Out).await?;
+    if expects_continue {
+        client.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+    }
+    let early = client.buffer().to_vec();
+    let (from_client, mut to_client) = client.get_mut().split();
+    let mut from_client = BufReader::new(AsyncReadExt::chain(&early[..], from_client));
+    let (from_far, mut to_far) = far.split();
+    let mut from_far = BufReader::new(from_far);
+
+    let sending = relay.body(&mut from_client, &mut to_far, body);
+    let answering = relay.answer(&mut from_far, &mut to_client);
+    tokio::pin!(sending, answering);
+    tokio::select! {
+        sent = &mut sending => sent?,
+        // The far side may answer before it has read the whole body (413, 401).
+        answered = &mut answering => return answered,
+    }
+    answering.await
+}
+
+fn log_end(shared: &Shared, to: &Destination, outcome: &io::Result<()>) {
+    let end = outcome.as_ref().map_or_else(|error| error.kind().to_string(), |()| "closed".to_owned());
+    tracing::debug!(sandbox = %shared.sandbox, %to, %end, "egress: connection ended");
+}
+
+fn describe(error: &super::dial::DialError) -> String {
+    match error {
+        super::dial::DialError::Refused(refusal) => format!("refused by {}", refusal.rule()),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,327 @@
+//! The network part of a policy as decisions: may this name be asked for, may this address be dialled.
+//!
+//! ```text
+//!   Destination ──admit: port, name──▶ Lookup | Literal ──resolve once──▶ addresses ──dialable: class, ranges──▶ dial
+//! ```
+//!
+//! A name is judged before it is resolved, so that a refused name never reaches a resolver; every address is judged
+//! after, and the judged address is the one that is dialled, so that a second answer of a resolver is never asked for.
+
+use super::address::{Class, canonical, classify};
+use super::cidr::{Cidr, CidrError};
+use super::host::{Destination, Host, parse_name};
+use cloister_core::policy::{Network, NetworkMode};
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+/// Names that lead to a metadata service or back to this machine, whatever a resolver says. With every name below them.
+const NEVER: [(&str, Class); 6] = [
+    ("localhost", Class::Loopback),
+    ("localdomain", Class::Loopback),
+    ("metadata.google.internal", Class::Metadata),
+    ("metadata.goog", Class::Metadata),
+    ("instance-data", Class::Metadata),
+    ("instance-data.ec2.internal", Class::Metadata),
+];
+
+/// A compiled policy.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    mode: NetworkMode,
+    allowed: Vec<Pattern>,
+    denied: Vec<Pattern>,
+    ranges: Vec<Cidr>,
+    ports: Vec<u16>,
+}
+
+/// A policy that cannot be compiled. The sandbox does not start then.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RulesError {
+    /// A domain rule.
+    #[error(
+        "network.{field}: {text:?} is not a domain rule: write example.com, or *.example.com for the names below it"
+    )]
+    Domain {
+        /// Which list.
+        field: &'static str,
+        /// The rule.
+        text: String,
+    },
+    /// An address range.
+    #[error("network.allowed_cidrs: {0}")]
+    Cidr(#[from] CidrError),
+}
+
+/// Why a destination is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The policy gives no network at all.
+    NoNetwork,
+    /// The port is not in the list.
+    Port(u16),
+    /// A name or literal that the allow-list does not hold.
+    NotAllowed,
+    /// A name that the deny-list holds.
+    Denied,
+    /// An address, or every address of a name, is of a kind that is not dialled.
+    Address(Class),
+    /// An address of this very machine.
+    OwnHost,
+}
+
+impl Refusal {
+    /// The field of the policy, or the fixed rule, that refused.
+    pub(crate) fn rule(&self) -> &'static str {
+        match self {
+            Self::NoNetwork => "network.mode",
+            Self::Port(_) => "network.ports",
+            Self::NotAllowed => "network.allowed_domains",
+            Self::Denied => "network.denied_domains",
+            Self::Address(Class::Metadata) => "metadata-addresses",
+            Self::Address(_) | Self::OwnHost => "network.allowed_cidrs",
+        }
+    }
+}
+
+/// A domain rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Pattern {
+    /// This name and no other.
+    Exact(String),
+    /// Any name that ends in this suffix, which starts with a dot; not the domain itself.
+    Below(String),
+}
+
+impl Pattern {
+    fn parse(field: &'static str, text: &str) -> Result<Self, RulesError> {
+        let error = || RulesError::Domain { field, text: text.to_owned() };
+        let (below, name) = match text.strip_prefix("*.") {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        match parse_name(name) {
+            // `*.com` is legal and unwise; `policy check` is the place to say so.
+            Ok(Host::Name(name)) if below => Ok(Self::Below(format!(".{name}"))),
+            Ok(Host::Name(name)) => Ok(Self::Exact(name)),
+            _ => Err(error()),
+        }
+    }
+
+    fn matches(&self, name: &str) -> bool {
+        match self {
+            Self::Exact(exact) => name == exact,
+            Self::Below(suffix) => name.len() > suffix.len() && name.ends_with(suffix.as_str()),
+        }
+    }
+}
+
+impl Rules {
+    /// Reads the rules of a policy; the first one that cannot be read is an error, never skipped.
+    pub(crate) fn compile(network: &Network) -> Result<Self, RulesError> {
+        let patterns = |field: &'static str, list: &[String]| -> Result<Vec<_>, RulesError> {
+            list.iter().map(|text| Pattern::parse(field, text)).collect()
+        };
+        Ok(Self {
+            mode: network.mode,
+            allowed: patterns("allowed_domains", &network.allowed_domains)?,
+            denied: patterns("denied_domains", &network.denied_domains)?,
+            ranges: network.allowed_cidrs.iter().map(|text| Cidr::parse(text)).collect::<Result<_, _>>()?,
+            ports: network.ports.clone(),
+        })
+    }
+
+    /// Judges the destination as it was asked for, before anything is resolved.
+    pub(crate) fn admit(&self, destination: &Destination) -> Result<(), Refusal> {
+        if self.mode == NetworkMode::None {
+            return Err(Refusal::NoNetwork);
+        }
+        if !self.ports.contains(&destination.port) {
+            return Err(Refusal::Port(destination.port));
+        }
+        match &destination.host {
+            Host::Name(name) => self.admit_name(name),
+            // No name stands for a literal, so in the allow-list mode only a listed range can let it through.
+            Host::Address(address) => match classify(*address) {
+                Class::Metadata => Err(Refusal::Address(Class::Metadata)),
+                Class::Public if self.mode == NetworkMode::Allowlist && !self.in_range(*address) => {
+                    Err(Refusal::NotAllowed)
+                }
+                _ => Ok(()),
+            },
+        }
+    }
+
+    fn admit_name(&self, name: &str) -> Result<(), Refusal> {
+        for (never, class) in NEVER {
+            if name == never || name.strip_suffix(never).is_some_and(|rest| rest.ends_with('.')) {
+                return Err(Refusal::Address(class));
+            }
+        }
+        if self.denied.iter().any(|pattern| pattern.matches(name)) {
+            return Err(Refusal::Denied);
+        }
+        let listed = self.allowed.iter().any(|pattern| pattern.matches(name));
+        match self.mode {
+            NetworkMode::None => Err(Refusal::NoNetwork),
+            NetworkMode::Allowlist if listed => Ok(()),
+            NetworkMode::Allowlist => Err(Refusal::NotAllowed),
+            // A name of one label means whatever the host's search list makes of it: some machine of its own network.
+            NetworkMode::Open if listed || name.contains('.') => Ok(()),
+            NetworkMode::Open => Err(Refusal::NotAllowed),
+        }
+    }
+
+    /// Judges one address that a destination stands for. `own` are the addresses of this machine.
+    pub(crate) fn dialable(&self, address: IpAddr, own: &HashSet<IpAddr>) -> Result<IpAddr, Refusal> {
+        let class = classify(address);
+        let dialled = canonical(address);
+        match class {
+            Class::Metadata => Err(Refusal::Address(Class::Metadata)),
+            _ if self.in_range(dialled) => Ok(dialled),
+            Class::Public if own.contains(&dialled) => Err(Refusal::OwnHost),
+            Class::Public => Ok(dialled),
+            other => Err(Refusal::Address(other)),
+        }
+    }
+
+    fn in_range(&self, address: IpAddr) -> bool {
+        let dialled = canonical(address);
+        self.ranges.iter().any(|range| range.contains(dialled))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::host::parse;
+    use super::*;
+
+    fn network(mode: NetworkMode) -> Network {
+        Network {
+            mode,
+            allowed_domains: vec!["example.com".into(), "*.Allowed.org".into()],
+            denied_domains: vec!["bad.allowed.org".into(), "*.evil.net".into()],
+            allowed_cidrs: vec![],
+            ports: vec![443, 80],
+            connections: 4,
+            bytes: 1 << 20,
+        }
+    }
+
+    fn ask(network: &Network, text: &str) -> Result<(), Refusal> {
+        Rules::compile(network).unwrap().admit(&parse(text.as_bytes(), Some(443)).unwrap())
+    }
+
+    fn dial(network: &Network, text: &str) -> Result<IpAddr, Refusal> {
+        Rules::compile(network).unwrap().dialable(text.parse().unwrap(), &HashSet::new())
+    }
+
+    #[test]
+    fn an_allow_list_lets_through_what_it_lists_and_nothing_that_looks_like_it() {
+        let policy = network(NetworkMode::Allowlist);
+        for good in ["example.com", "EXAMPLE.com", "a.allowed.org", "b.a.allowed.org"] {
+            assert_eq!(ask(&policy, good), Ok(()), "{good}");
+        }
+        for bad in [
+            "www.example.com",
+            "example.com.evil",
+            "evilexample.com",
+            "allowed.org",
+            "xallowed.org",
+            "other.com",
+            "8.8.8.8",
+            "[2606:4700::1111]",
+        ] {
+            assert_eq!(ask(&policy, bad), Err(Refusal::NotAllowed), "{bad}");
+        }
+        assert_eq!(ask(&policy, "bad.allowed.org"), Err(Refusal::Denied));
+        assert_eq!(ask(&policy, "example.com:22"), Err(Refusal::Port(22)));
+    }
+
+    #[test]
+    fn open_lets_through_public_names_but_not_denied_or_single_label_ones() {
+        let policy = network(NetworkMode::Open);
+        assert_eq!(ask(&policy, "other.com"), Ok(()));
+        assert_eq!(ask(&policy, "8.8.8.8"), Ok(()));
+        assert_eq!(ask(&policy, "x.evil.net"), Err(Refusal::Denied));
+        assert_eq!(ask(&policy, "intranet"), Err(Refusal::NotAllowed));
+    }
+
+    #[test]
+    fn no_network_and_empty_lists_refuse_everything() {
+        assert_eq!(ask(&network(NetworkMode::None), "example.com"), Err(Refusal::NoNetwork));
+        let empty = Network { allowed_domains: vec![], ..network(NetworkMode::Allowlist) };
+        assert_eq!(ask(&empty, "example.com"), Err(Refusal::NotAllowed));
+        let closed = Network { ports: vec![], ..network(NetworkMode::Open) };
+        assert_eq!(ask(&closed, "example.com"), Err(Refusal::Port(443)));
+    }
+
+    #[test]
+    fn metadata_and_loopback_names_are_refused_even_when_listed() {
+        let names =
+            ["metadata.google.internal", "localhost", "x.localhost", "metadata.goog", "instance-data"];
+        let listed: Vec<String> = names.iter().map(|&n| n.to_owned()).collect();
+        for mode in [NetworkMode::Allowlist, NetworkMode::Open] {
+            let policy = Network { allowed_domains: listed.clone(), ..network(mode) };
+            for name in names {
+                assert!(matches!(ask(&policy, name), Err(Refusal::Address(_))), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn metadata_addresses_are_refused_even_when_a_range_covers_them() {
+        let all =
+            Network { allowed_cidrs: vec!["0.0.0.0/0".into(), "::/0".into()], ..network(NetworkMode::Open) };
+        for text in [
+            "169.254.169.254",
+            "::ffff:169.254.169.254",
+            "fd00:ec2::254",
+            "64:ff9b::a9fe:a9fe",
+            "2002:a9fe:a9fe::",
+        ] {
+            assert_eq!(dial(&all, text), Err(Refusal::Address(Class::Metadata)), "{text}");
+        }
+        assert_eq!(ask(&all, "169.254.169.254:80"), Err(Refusal::Address(Class::Metadata)));
+    }
+
+    #[test]
+    fn private_addresses_need_a_range_and_a_range_covers_the_mapped_form_too() {
+        let closed = network(NetworkMode::Open);
+        for text in ["10.1.2.3", "127.0.0.1", "0.0.0.0", "::1", "fd12::1", "224.0.0.1", "::ffff:10.1.2.3"] {
+            assert!(matches!(dial(&closed, text), Err(Refusal::Address(_))), "{text}");
+        }
+        let opened = Network { allowed_cidrs: vec!["10.0.0.0/8".into()], ..closed };
+        let plain: IpAddr = "10.1.2.3".parse().unwrap();
+        assert_eq!(dial(&opened, "10.1.2.3"), Ok(plain));
+        assert_eq!(dial(&opened, "::ffff:10.1.2.3"), Ok(plain), "the judged address is the dialled one");
+        assert!(dial(&opened, "2002:a01:203::").is_err(), "6to4 of an allowed range is another way to it");
+    }
+
+    #[test]
+    fn this_machines_own_public_address_needs_a_range() {
+        let own: IpAddr = "93.184.216.34".parse().unwrap();
+        let rules = Rules::compile(&network(NetworkMode::Open)).unwrap();
+        assert_eq!(rules.dialable(own, &HashSet::from([own])), Err(Refusal::OwnHost));
+        assert_eq!(rules.dialable(own, &HashSet::new()), Ok(own));
+    }
+
+    #[test]
+    fn a_rule_that_cannot_be_read_stops_the_sandbox() {
+        for bad in [
+            "*",
+            "*.",
+            "a.*.com",
+            "**.com",
+            "*example.com",
+            "",
+            "http://example.com",
+            "example.com:443",
+            "127.0.0.1",
+        ] {
+            let policy = Network { allowed_domains: vec![bad.into()], ..network(NetworkMode::Allowlist) };
+            assert!(Rules::compile(&policy).is_err(), "{bad:?}");
+        }
+        let policy = Network { allowed_cidrs: vec!["10.0.0.0".into()], ..network(NetworkMode::Open) };
+        assert!(matches!(Rules::compile(&policy), Err(RulesError::Cidr(_))));
+    }
+}

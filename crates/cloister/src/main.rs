@@ -1,0 +1,28 @@
+//! cloister: a code interpreter of your own.
+//!
+//! ```text
+//!   cli ──┬─ serve ─▶ data_dir · config · policies ─▶ registry (backends) ─▶ SessionManager ─▶ gateway
+//!         │                                              └─ egress (the proxy that sandboxes see)
+//!         ├─ run · exec · ls · cp · stop ─▶ client ─▶ the native door of a running server
+//!         └─ env · doctor · policy · image · version
+//! ```
+//!
+//! INVARIANT: `main` starts no thread. The server does its set-up first and its runtime afterwards.
+#![forbid(unsafe_code)]
+
+mod cli;
+mod client;
+mod config;
+mod data_dir;
+mod egress;
+mod locate;
+mod output;
+mod policies;
+mod registry;
+mod store_sqlite;
+mod telemetry;
+mod terminal;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -1,0 +1,74 @@
+//! The isolation tiers of this server: one line per backend. Another tier is added here and nowhere else.
+
+use crate::egress::EgressProxy;
+use crate::locate::{Installation, Missing};
+use crate::policies::{Policies, PoliciesError};
+use cloister_core::backend::{InterpreterBackend, Unavailable};
+use cloister_core::egress::EgressFactory;
+use cloister_core::policy::Policy;
+use cloister_core::session::Backends;
+use cloister_process::{ProcessBackend, ProcessConfig};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::runtime::Handle;
+
+/// What backends are built from.
+pub(crate) struct Setup<'a> {
+    pub(crate) installation: &'a Installation,
+    pub(crate) policies: &'a Policies,
+    /// Policies whose sandboxes are kept ready.
+    pub(crate) pooled: &'a [Arc<Policy>],
+    pub(crate) images_dir: PathBuf,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) pool_size: usize,
+}
+
+/// Why there are no backends.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RegistryError {
+    /// A file of the installation.
+    #[error(transparent)]
+    Missing(#[from] Missing),
+    /// A system call list.
+    #[error(transparent)]
+    Policies(#[from] PoliciesError),
+    /// The host.
+    #[error("{0}\n`cloister doctor` shows every wall")]
+    Unavailable(#[from] Unavailable),
+}
+
+/// The backends, and what has to be told once there is a runtime.
+pub(crate) struct Registry {
+    process: Arc<ProcessBackend>,
+    egress: Arc<EgressProxy>,
+}
+
+impl Registry {
+    /// Builds every backend. Call while the process has one thread: backends start their launchers here.
+    pub(crate) fn build(setup: Setup<'_>) -> Result<Self, RegistryError> {
+        let egress = Arc::new(EgressProxy::new());
+        let config = ProcessConfig {
+            state_dir: setup.state_dir,
+            images_dir: setup.images_dir,
+            jail_program: setup.installation.jail_program()?,
+            zygote_library: setup.installation.zygote_library()?,
+            filters: setup.policies.filters()?,
+            pool_size: setup.pool_size,
+            egress: Arc::clone(&egress) as Arc<dyn EgressFactory>,
+        };
+        let process = ProcessBackend::new(config, setup.pooled)?;
+        Ok(Self { process, egress })
+    }
+
+    /// The tiers by name.
+    pub(crate) fn backends(&self) -> Backends {
+        let all: [Arc<dyn InterpreterBackend>; 1] = [Arc::<ProcessBackend>::clone(&self.process)];
+        all.into_iter().map(|backend| (backend.name(), backend)).collect()
+    }
+
+    /// Starts what runs on the runtime: the egress proxy, and the filling of pools.
+    pub(crate) fn enter(&self, runtime: Handle) {
+        self.egress.attach(runtime);
+        self.process.warm_up();
+    }
+}

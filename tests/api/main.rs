@@ -1,0 +1,17 @@
+//! The gateway over a real socket, with the fake backend behind it: every operation, every kind of error, and
+//! what hostile or careless clients do.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+#![allow(unreachable_pub, reason = "the modules of a test are its whole world")]
+#![allow(missing_docs, reason = "names of tests are sentences")]
+
+mod aws;
+mod door;
+mod errors;
+mod files;
+mod idempotency;
+mod invoke;
+mod native;
+mod server;
+mod sessions;
+mod shutdown;
+mod streams;

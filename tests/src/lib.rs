@@ -1,0 +1,5 @@
+//! Support for the tests: what a test needs of the host, a rig around the process backend, and the check that nothing is left.
+
+pub mod leftovers;
+pub mod needs;
+pub mod rig;

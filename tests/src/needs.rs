@@ -1,0 +1,34 @@
+//! What a test needs of the host. A need that is not met is a visible skip, and a failure under `REQUIRE=all`.
+
+use std::path::PathBuf;
+
+/// Says that a test is skipped, and why; panics under `REQUIRE=all`, which CI sets.
+pub fn skip(why: &str) {
+    let required = std::env::var("REQUIRE").is_ok_and(|value| value == "all");
+    assert!(!required, "REQUIRE=all, but {why}");
+    eprintln!("SKIPPED: {why}");
+}
+
+/// Where images are, if the default one has been built.
+pub fn images() -> Option<PathBuf> {
+    let cache = std::env::var_os("CLOISTER_CACHE").map(PathBuf::from).or_else(|| {
+        std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/cloister"))
+    });
+    let dir = std::env::var_os("CLOISTER_IMAGES").map(PathBuf::from).or_else(|| cache.map(|c| c.join("images")));
+    let found = dir.filter(|dir| dir.join("analysis/current/image.toml").exists());
+    if found.is_none() {
+        skip("the image `analysis` has not been built (make images)");
+    }
+    found
+}
+
+/// A program that cargo has built beside the tests.
+pub fn built(name: &str) -> Option<PathBuf> {
+    // target/debug/deps/kernel-<hash> → target/debug
+    let directory = std::env::current_exe().ok()?.parent()?.parent()?.to_path_buf();
+    let found = Some(directory.join(name)).filter(|path| path.exists());
+    if found.is_none() {
+        skip(&format!("{name} has not been built (cargo build)"));
+    }
+    found
+}

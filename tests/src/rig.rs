@@ -1,0 +1,200 @@
+//! A process backend of its own for one test, and sessions in it that are easy to talk to.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "support code of tests: a failure here is a failed test")]
+
+use crate::leftovers;
+use crate::needs;
+use cloister_core::SandboxId;
+use cloister_core::backend::{Interpreter, InterpreterBackend, InterpreterSpec, StartError};
+use cloister_core::command::{Language, Runtime, ToolCall};
+use cloister_core::egress::{EgressFactory, EgressHandle};
+use cloister_core::event::{Event, Execution, Outcome, Rich};
+use cloister_core::policy::{Network, Policy, StartMode};
+use cloister_process::{ProcessBackend, ProcessConfig};
+use std::collections::HashMap;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Refuses to serve: the rig's sandboxes have no network.
+struct NoEgress;
+
+impl EgressFactory for NoEgress {
+    fn serve(&self, _: SandboxId, _: Network, _: TcpListener) -> std::io::Result<Box<dyn EgressHandle>> {
+        Err(std::io::Error::other("the rig serves no network"))
+    }
+}
+
+/// A backend with a directory of its own.
+pub struct Rig {
+    /// The backend.
+    pub backend: Arc<ProcessBackend>,
+    /// The policy of its sessions.
+    pub policy: Arc<Policy>,
+    /// Its directory.
+    pub directory: TempDir,
+}
+
+/// The default policy, started from scratch: what most tests want, since it needs no second of imports.
+pub fn plain() -> Policy {
+    Policy { start: StartMode::Exec, ..Policy::built_in("test") }
+}
+
+impl Rig {
+    /// `None` (after a visible skip) where the host lacks something.
+    pub fn new(policy: Policy) -> Option<Self> {
+        Self::with_pool(policy, 0)
+    }
+
+    /// The same with ready sandboxes; call inside a runtime.
+    pub fn with_pool(policy: Policy, pool_size: usize) -> Option<Self> {
+        // Warnings of the backend belong to a failed test's output; a second initialisation is refused, which is fine.
+        drop(tracing_subscriber::fmt().with_test_writer().with_max_level(tracing_subscriber::filter::LevelFilter::WARN).try_init());
+        let images_dir = needs::images()?;
+        let jail_program = needs::built("cloister-jail")?;
+        let zygote_library = needs::built("libcloister_jail.so")?;
+        let directory = tempfile::tempdir().unwrap();
+        let list = include_str!("../../policies/seccomp/default.json");
+        let filters = cloister_jail::seccomp::compile(list).expect("the shipped list compiles");
+        let policy = Arc::new(policy);
+        let config = ProcessConfig {
+            state_dir: directory.path().join("sandboxes"),
+            images_dir,
+            jail_program,
+            zygote_library,
+            filters: HashMap::from([(policy.isolation.seccomp.clone(), filters)]),
+            pool_size,
+            egress: Arc::new(NoEgress),
+        };
+        let backend = ProcessBackend::new(config, &[Arc::clone(&policy)]).expect("the backend starts");
+        if let Err(unavailable) = backend.probe() {
+            needs::skip(&unavailable.to_string());
+            return None;
+        }
+        if pool_size > 0 {
+            backend.warm_up();
+        }
+        Some(Self { backend, policy, directory })
+    }
+
+    /// A session.
+    pub async fn session(&self) -> Session {
+        self.try_session(Duration::from_secs(600)).await.expect("the session starts")
+    }
+
+    /// A session with a life of `ttl`.
+    pub async fn try_session(&self, ttl: Duration) -> Result<Session, StartError> {
+        let spec = InterpreterSpec { policy: Arc::clone(&self.policy), ttl };
+        self.backend.start(spec).await.map(|interpreter| Session { interpreter })
+    }
+
+    /// Ends the backend and checks that nothing is left.
+    pub async fn end(self) {
+        self.backend.shutdown().await;
+        let left = leftovers::directories(&self.directory.path().join("sandboxes"));
+        assert!(left.is_empty(), "sandbox directories are left: {left:?}");
+    }
+}
+
+/// A session of a [`Rig`].
+pub struct Session {
+    /// The interpreter under test.
+    pub interpreter: Arc<dyn Interpreter>,
+}
+
+/// What a foreground call did.
+#[derive(Debug, Default)]
+pub struct Ran {
+    /// All of descriptor 1.
+    pub stdout: String,
+    /// All of descriptor 2.
+    pub stderr: String,
+    /// Displays.
+    pub displays: Vec<Rich>,
+    /// The last expression.
+    pub value: Option<Rich>,
+    /// The rest.
+    pub execution: Execution,
+}
+
+impl Ran {
+    /// The value as text.
+    pub fn text(&self) -> &str {
+        let value = self.value.as_ref().and_then(|v| v.get("text/plain"));
+        value.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or("")
+    }
+}
+
+impl Session {
+    /// Runs Python.
+    pub async fn python(&self, code: &str) -> Ran {
+        self.python_within(code, Duration::from_secs(60)).await
+    }
+
+    /// Runs Python with a deadline.
+    pub async fn python_within(&self, code: &str, deadline: Duration) -> Ran {
+        self.run(code_call(Language::Python, Runtime::Python, code), deadline).await
+    }
+
+    /// Runs code in any runtime.
+    pub async fn code(&self, language: Language, runtime: Runtime, code: &str) -> Ran {
+        self.run(code_call(language, runtime, code), Duration::from_secs(60)).await
+    }
+
+    /// Runs a shell command.
+    pub async fn shell(&self, command: &str) -> Ran {
+        self.run(ToolCall::ExecuteCommand { command: command.into() }, Duration::from_secs(60)).await
+    }
+
+    /// Runs a foreground call.
+    pub async fn run(&self, call: ToolCall, deadline: Duration) -> Ran {
+        let mut ran = Ran::default();
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        for event in self.events(call, deadline).await {
+            match event {
+                Event::Stdout(bytes) => stdout.extend_from_slice(&bytes),
+                Event::Stderr(bytes) => stderr.extend_from_slice(&bytes),
+                Event::Display(rich) => ran.displays.push(rich),
+                Event::Value(rich) => ran.value = Some(rich),
+                Event::Done(outcome) => match *outcome {
+                    Outcome::Executed(execution) => ran.execution = execution,
+                    other => panic!("a foreground call ended with {other:?}"),
+                },
+            }
+        }
+        ran.stdout = String::from_utf8_lossy(&stdout).into_owned();
+        ran.stderr = String::from_utf8_lossy(&stderr).into_owned();
+        ran
+    }
+
+    /// The outcome of any other call.
+    pub async fn tool(&self, call: ToolCall) -> Outcome {
+        match self.events(call, Duration::from_secs(60)).await.pop() {
+            Some(Event::Done(outcome)) => *outcome,
+            other => panic!("a call ended with {other:?}"),
+        }
+    }
+
+    /// All events of a call.
+    pub async fn events(&self, call: ToolCall, deadline: Duration) -> Vec<Event> {
+        let (sender, mut receiver) = tokio::sync::mpsc::channel(64);
+        let interpreter = Arc::clone(&self.interpreter);
+        let task = tokio::spawn(async move { interpreter.invoke(call, deadline, sender).await });
+        let mut events = Vec::new();
+        while let Some(event) = receiver.recv().await {
+            events.push(event);
+        }
+        task.await.unwrap().expect("the call is carried out");
+        events
+    }
+
+    /// Stops it; everything must go.
+    pub async fn stop(self) {
+        let report = self.interpreter.stop(Duration::from_secs(2)).await;
+        assert!(report.left_behind.is_empty(), "left behind: {:?}", report.left_behind);
+    }
+}
+
+fn code_call(language: Language, runtime: Runtime, code: &str) -> ToolCall {
+    ToolCall::ExecuteCode { code: code.into(), language, runtime, clear_context: false }
+}
