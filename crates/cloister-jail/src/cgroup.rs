@@ -336,7 +336,7 @@ impl Group {
     pub fn kill(&self) {
         match self {
             Self::V2 { dir } if dir.join("cgroup.kill").exists() => {
-                drop(fs::write(dir.join("cgroup.kill"), "1"))
+                drop(fs::write(dir.join("cgroup.kill"), "1"));
             }
             _ => {
                 for dir in self.dirs() {

@@ -46,7 +46,10 @@ pub fn run() -> Result<(), Step> {
         }
         let (order, fds) = match fdpass::receive::<Order>(&socket) {
             Ok(Some(order)) => order,
-            Ok(None) => return Ok(()),
+            Ok(None) => {
+                farewell();
+                return Ok(());
+            }
             Err(errno) => return Err(Step { step: "read an order".into(), errno }),
         };
         let made = match order {
@@ -67,6 +70,18 @@ fn reap() {
     while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
         if status == WaitStatus::StillAlive {
             break;
+        }
+    }
+}
+
+/// Waits a moment for zygotes, which end when their own sockets close, so that none is left to an init that may not reap. Sandboxes
+/// that live on (the server has crashed) are not waited for.
+fn farewell() {
+    for _ in 0..100 {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Err(_) => return,
+            Ok(WaitStatus::StillAlive) => std::thread::sleep(std::time::Duration::from_millis(10)),
+            Ok(_) => {}
         }
     }
 }

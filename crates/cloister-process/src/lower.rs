@@ -76,7 +76,7 @@ pub(crate) fn lower(policy: &Policy, image: &Image, filters: Vec<Vec<u64>>, who:
             storage_exec: *exec,
             workspace: workspace.clone(),
             home: HOME.into(),
-            env: environment(image, workspace, proxy),
+            env: environment(image, policy),
         },
         limits: Limits {
             // Below the group's limit, so that a runaway allocation meets MemoryError before the killer.
@@ -107,14 +107,18 @@ pub(crate) fn lower(policy: &Policy, image: &Image, filters: Vec<Vec<u64>>, who:
 }
 
 /// The environment of guest programs: the image's, the places, and the proxy if there is one. Nothing of the server's.
-pub(crate) fn environment(image: &Image, workspace: &str, proxy: bool) -> Vec<(String, String)> {
+pub(crate) fn environment(image: &Image, policy: &Policy) -> Vec<(String, String)> {
     let mut env = image.env.clone();
+    let workspace = policy.filesystem.workspace.as_str();
+    // Read by the image's pip, which explains a missing network in a sentence instead of failing on a name that does not resolve.
+    env.insert("CLOISTER_NETWORK".into(), policy.network.mode.name().into());
+    env.insert("CLOISTER_POLICY".into(), policy.name.clone());
     for (name, value) in
         [("HOME", HOME), ("USER", "agent"), ("LOGNAME", "agent"), ("PWD", workspace), ("TMPDIR", "/tmp")]
     {
         env.insert(name.into(), value.into());
     }
-    if proxy {
+    if policy.network.mode != NetworkMode::None {
         let url = format!("http://127.0.0.1:{PROXY_PORT}");
         for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
             env.insert(name.into(), url.clone());
@@ -126,4 +130,65 @@ pub(crate) fn environment(image: &Image, workspace: &str, proxy: bool) -> Vec<(S
         env.insert("NODE_USE_ENV_PROXY".into(), "1".into());
     }
     env.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cloister_core::policy::Policy;
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+
+    fn image() -> Image {
+        let runner = cloister_jail::plan::Runner {
+            argv: vec!["/usr/bin/python3".into()],
+            interrupt: cloister_jail::plan::Interrupt::Signal,
+        };
+        Image {
+            name: "test".into(),
+            description: String::new(),
+            digest: String::new(),
+            root: PathBuf::from("/image"),
+            runners: BTreeMap::from([("python".to_owned(), runner.clone()), ("nodejs".to_owned(), runner)]),
+            shell: vec!["/bin/bash".into()],
+            env: BTreeMap::from([("HOME".to_owned(), "/root".to_owned())]),
+            zygote: None,
+        }
+    }
+
+    fn plan(policy: &Policy) -> Plan {
+        let who = Identity {
+            sandbox: "s".into(),
+            nonce: "n".into(),
+            machine_id: "m".into(),
+            outer: (1, 1),
+            privileged: false,
+            cgroups: 0,
+            warm: false,
+        };
+        lower(policy, &image(), Vec::new(), who)
+    }
+
+    #[test]
+    fn without_a_network_there_is_no_proxy_and_no_variable_that_names_one() {
+        let plan = plan(&Policy::built_in("test"));
+        assert!(!plan.proxy);
+        assert!(plan.world.env.iter().all(|(name, _)| !name.to_lowercase().contains("proxy")));
+    }
+
+    #[test]
+    fn the_policy_decides_over_the_image_what_can_be_started() {
+        let mut policy = Policy::built_in("test");
+        policy.languages.runtimes = vec!["nodejs".into()];
+        policy.languages.shell = false;
+        let plan = plan(&policy);
+        assert_eq!(plan.programs.runners.keys().collect::<Vec<_>>(), ["nodejs"]);
+        assert!(plan.programs.shell.is_empty());
+    }
+
+    #[test]
+    fn an_image_cannot_choose_the_home_directory() {
+        let plan = plan(&Policy::built_in("test"));
+        assert!(plan.world.env.contains(&("HOME".to_owned(), HOME.to_owned())));
+    }
 }

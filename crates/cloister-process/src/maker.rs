@@ -207,8 +207,7 @@ impl Maker {
         if policy.start == StartMode::Exec || image.zygote.is_none() {
             return None;
         }
-        let proxy = policy.network.mode != cloister_core::policy::NetworkMode::None;
-        let env = lower::environment(image, &policy.filesystem.workspace, proxy);
+        let env = lower::environment(image, policy);
         let key = format!("{}\0{}\0{env:?}", image.root.display(), image.name);
         let slot = Arc::clone(lock(&self.zygotes).entry(key).or_default());
         let mut zygote = lock(&slot);
