@@ -7,7 +7,8 @@
 //!
 //! It ends when the server closes the socket. Sandboxes are not tied to it: they outlive it until their own limits end them.
 
-use crate::plan::{Answer, GUEST_ID, Order, Plan, VERSION, ZygotePlan};
+use crate::plan::FIRST_SANDBOX_ID;
+use crate::plan::{Answer, GUEST_ID, Jail, Order, Plan, VERSION, ZygotePlan};
 use crate::spawn::{self, Side, Step};
 use crate::{fdpass, init, setup, sys};
 use nix::errno::Errno;
@@ -20,6 +21,8 @@ pub fn run() -> Result<(), Step> {
     let Some(socket) = sys::adopt(0) else {
         return Err(Step { step: "descriptor 0 is not the server's socket".into(), errno: Errno::EBADF });
     };
+    // What a sandbox without a pid namespace leaves behind comes here to be reaped, whatever the host's init does.
+    sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1).map_err(Step::at("become the reaper of orphans"))?;
     // A dying launcher must not leave zombies of sandboxes that it forked: their next reaper is the host's init.
     let mut chld = SigSet::empty();
     chld.add(Signal::SIGCHLD);
@@ -55,6 +58,7 @@ pub fn run() -> Result<(), Step> {
         let made = match order {
             Order::Sandbox { plan } => make_sandbox(&plan, fds),
             Order::Zygote { plan } => make_zygote(&plan, fds),
+            Order::Sweep { uid, gid } => sweep(uid, gid),
         };
         let sent = match made {
             Ok((pid, pidfd)) => fdpass::send(&socket, &Answer::Spawned { pid }, &[pidfd.as_raw_fd()]),
@@ -95,14 +99,34 @@ fn check_version(version: u32) -> Result<(), Step> {
 
 fn make_sandbox(plan: &Plan, fds: Vec<OwnedFd>) -> Result<(i32, OwnedFd), Step> {
     check_version(plan.version)?;
+    if plan.jail == Jail::Container {
+        return match sys::clone(0).map_err(Step::at("fork the sandbox"))? {
+            sys::Clone::Parent(pid, pidfd) => Ok((pid, pidfd)),
+            sys::Clone::Child => {
+                init::enter(plan, fds, None, setup::Inside::No);
+                sys::exit_now(70)
+            }
+        };
+    }
     let uids = [(GUEST_ID, plan.world.outer_uid, 1)];
     let gids = [(GUEST_ID, plan.world.outer_gid, 1)];
     match spawn::into_namespaces(sys::SANDBOX_NAMESPACES, &uids, &gids, plan.world.privileged)? {
         Side::Parent { pid, pidfd } => Ok((pid, pidfd)),
         Side::Child(gate) => {
-            init::enter(plan, fds, gate, setup::Inside::No);
+            init::enter(plan, fds, Some(gate), setup::Inside::No);
             sys::exit_now(70)
         }
+    }
+}
+
+fn sweep(uid: u32, gid: u32) -> Result<(i32, OwnedFd), Step> {
+    // Only ids that cannot be anybody else's: a wrong one here would kill strangers.
+    if uid < FIRST_SANDBOX_ID {
+        return Err(Step { step: format!("user {uid} is no sandbox's"), errno: Errno::EINVAL });
+    }
+    match sys::clone(0).map_err(Step::at("fork the sweeper"))? {
+        sys::Clone::Parent(pid, pidfd) => Ok((pid, pidfd)),
+        sys::Clone::Child => sys::exit_now(i32::from(setup::container::sweep(uid, gid).is_err())),
     }
 }
 

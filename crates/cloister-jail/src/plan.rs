@@ -11,6 +11,9 @@ use std::path::PathBuf;
 pub const VERSION: u32 = 1;
 /// The user and group id that a guest has inside its sandbox.
 pub const GUEST_ID: u32 = 65532;
+/// First kernel id of sandboxes that root makes. High enough to be nobody's: distributions hand out subordinate ids from 100,000 to about
+/// 600 million.
+pub const FIRST_SANDBOX_ID: u32 = 0x7000_0000;
 /// Where the in-sandbox end of the egress proxy listens, for sandboxes with a network.
 pub const PROXY_PORT: u16 = 3128;
 
@@ -28,6 +31,8 @@ pub struct Plan {
     pub machine_id: String,
     /// What the sandbox sees.
     pub world: World,
+    /// What its walls are made of.
+    pub jail: Jail,
     /// What it may use.
     pub limits: Limits,
     /// Programs that init starts.
@@ -44,6 +49,16 @@ pub struct Plan {
     pub ttl_ms: u64,
     /// It also ends itself when no server has been attached for so long.
     pub orphan_ms: u64,
+}
+
+/// What the walls of a sandbox are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Jail {
+    /// Namespaces and a root of its own, with the other walls inside.
+    Namespaces,
+    /// A user of its own, chroot, Landlock and seccomp (`setup/container.rs`): for hosts that make no namespaces.
+    Container,
 }
 
 /// The file system and the identity of a sandbox.
@@ -68,6 +83,8 @@ pub struct World {
     pub workspace: String,
     /// Home directory; a mount point of the image.
     pub home: String,
+    /// Directory for temporary files.
+    pub tmp: String,
     /// Environment of guest programs.
     pub env: Vec<(String, String)>,
 }
@@ -160,6 +177,13 @@ pub enum Order {
     Sandbox {
         /// The plan.
         plan: Box<Plan>,
+    },
+    /// Kill every process of a user: the end of a sandbox without a pid namespace. No descriptors.
+    Sweep {
+        /// Kernel user id.
+        uid: u32,
+        /// Kernel group id.
+        gid: u32,
     },
     /// Start a zygote. Descriptors: its end of the order socket, the shared object to load, its log (descriptors 1 and 2).
     Zygote {

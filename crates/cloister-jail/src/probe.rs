@@ -14,7 +14,8 @@ use std::io::{Read, Write};
 /// What was found out about one wall.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// The name that policies use: `namespaces`, `root`, `seccomp`, `landlock`, `cgroup`.
+    /// The name that policies use: `namespaces`, `root`, `seccomp`, `landlock`, `cgroup`; or `container` for what stands in for the first two
+    /// where a policy allows it.
     pub wall: String,
     /// It can be built.
     pub ok: bool,
@@ -26,7 +27,7 @@ pub struct Finding {
 
 /// Probes every wall. The caller must be single-threaded.
 pub fn all() -> Vec<Finding> {
-    vec![namespaces(), root(), seccomp(), landlock(), cgroups()]
+    vec![namespaces(), root(), seccomp(), landlock(), cgroups(), container()]
 }
 
 fn finding(wall: &str, result: Result<String, Step>, advice: &str) -> Finding {
@@ -141,6 +142,19 @@ fn cgroups() -> Finding {
         ),
         Err(why) => finding("cgroup", Err(Step { step: why, errno: Errno::EACCES }), advice),
     }
+}
+
+fn container() -> Finding {
+    let tried = in_child(|| {
+        nix::unistd::chroot("/usr").map_err(Step::at("chroot"))?;
+        let id = crate::plan::FIRST_SANDBOX_ID;
+        let (uid, gid) = (nix::unistd::Uid::from_raw(id), nix::unistd::Gid::from_raw(id));
+        nix::unistd::setgroups(&[]).map_err(Step::at("drop supplementary groups"))?;
+        nix::unistd::setresgid(gid, gid, gid).map_err(Step::at("become another group"))?;
+        nix::unistd::setresuid(uid, uid, uid).map_err(Step::at("become another user"))
+    });
+    let advice = "only for policies that do not require namespaces: run as root of the container with CHROOT, SETUID, SETGID and MKNOD";
+    finding("container", tried.map(|()| "chroot and users of their own".into()), advice)
 }
 
 fn in_sandbox_namespaces(work: impl FnOnce() -> Result<(), Step>) -> Result<(), Step> {

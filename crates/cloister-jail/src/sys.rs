@@ -114,15 +114,24 @@ pub(crate) fn prctl(option: i32, arg: libc::c_ulong) -> Result<i32, Errno> {
     check(libc::c_long::from(unsafe { libc::prctl(option, arg, 0, 0, 0) })).map(|v| v as i32)
 }
 
-/// Empties the bounding, permitted, effective, inheritable and ambient sets.
-pub(crate) fn drop_capabilities() -> Result<(), Errno> {
+/// Empties the bounding set: not even a program with file capabilities could get any back.
+pub(crate) fn drop_bounding() -> Result<(), Errno> {
     for cap in 0..64 {
-        match prctl(libc::PR_CAPBSET_DROP, cap) {
-            Ok(_) => {}
+        match prctl(libc::PR_CAPBSET_READ, cap) {
+            Ok(0) => {}
+            Ok(_) => {
+                prctl(libc::PR_CAPBSET_DROP, cap)?;
+            }
             Err(Errno::EINVAL) => break, // past the kernel's last capability
             Err(e) => return Err(e),
         }
     }
+    Ok(())
+}
+
+/// Empties the bounding, permitted, effective, inheritable and ambient sets.
+pub(crate) fn drop_capabilities() -> Result<(), Errno> {
+    drop_bounding()?;
     prctl_ambient_clear()?;
     #[repr(C)]
     struct Header {

@@ -41,8 +41,8 @@ pub extern "C" fn cloister_zygote_serve() -> c_int {
         };
         let made = match order {
             Order::Sandbox { plan } => make(&plan, fds),
-            Order::Zygote { .. } => {
-                Err(Step { step: "a zygote makes no zygotes".into(), errno: Errno::EINVAL })
+            Order::Zygote { .. } | Order::Sweep { .. } => {
+                Err(Step { step: "a zygote makes sandboxes and nothing else".into(), errno: Errno::EINVAL })
             }
         };
         let sent = match made {
@@ -78,7 +78,7 @@ fn make(plan: &Plan, fds: Vec<OwnedFd>) -> Result<Made, Step> {
     hook(c"PyOS_BeforeFork");
     match spawn::into_namespaces(sys::SANDBOX_NAMESPACES, &uids, &gids, world.privileged) {
         Ok(Side::Child(gate)) => {
-            init::enter(plan, fds, gate, Inside::Yes);
+            init::enter(plan, fds, Some(gate), Inside::Yes);
             hook(c"PyOS_AfterFork_Child");
             Ok(Made::Interpreter)
         }

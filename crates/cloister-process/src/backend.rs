@@ -9,7 +9,7 @@ use crate::sandbox::Sandbox;
 use async_trait::async_trait;
 use cloister_core::backend::{Interpreter, InterpreterBackend, InterpreterSpec, StartError, Unavailable};
 use cloister_core::egress::EgressFactory;
-use cloister_core::policy::{Policy, StartMode};
+use cloister_core::policy::{Policy, StartMode, Wall};
 use cloister_jail::cgroup;
 use cloister_jail::probe::Finding;
 use std::collections::HashMap;
@@ -35,6 +35,8 @@ pub struct ProcessConfig {
     pub pool_size: usize,
     /// Serves the way out of sandboxes with a network.
     pub egress: Arc<dyn EgressFactory>,
+    /// Walls to treat as missing on this host, so that an operator can see, and a test can prove, what then happens.
+    pub without: Vec<Wall>,
 }
 
 /// The backend.
@@ -56,20 +58,28 @@ impl ProcessBackend {
             .mode(0o700)
             .create(&config.state_dir)
             .map_err(unavailable("the state directory cannot be created", "give a writable --data-dir"))?;
-        let findings = probe(&config.jail_program).map_err(unavailable(
+        let mut findings = probe(&config.jail_program).map_err(unavailable(
             "the jail program cannot be run",
             "keep cloister-jail beside the cloister binary (`make release` puts it there)",
         ))?;
-        let groups = cgroup::Host::discover(&instance(&config.state_dir)).ok();
-        let ended = reconcile::reconcile(&config.state_dir, groups.as_ref())
-            .map_err(unavailable("the state directory cannot be read", "check its owner and mode"))?;
-        if ended > 0 {
-            tracing::info!(ended, "ended sandboxes that an earlier server had left");
+        for finding in &mut findings {
+            if config.without.iter().any(|wall| wall.name() == finding.wall) {
+                finding.ok = false;
+                finding.detail = "switched off".into();
+            }
         }
+        let groups = cgroup::Host::discover(&instance(&config.state_dir)).ok();
+        let groups = groups.filter(|_| !config.without.contains(&Wall::Cgroup));
         let launcher = Launcher::start(&config.jail_program).map_err(unavailable(
             "the launcher cannot be started",
             "keep cloister-jail beside the cloister binary",
         ))?;
+        let launcher = Arc::new(launcher);
+        let ended = reconcile::reconcile(&config.state_dir, groups.as_ref(), &launcher)
+            .map_err(unavailable("the state directory cannot be read", "check its owner and mode"))?;
+        if ended > 0 {
+            tracing::info!(ended, "ended sandboxes that an earlier server had left");
+        }
         let pooled = policies.iter().filter(|p| p.tier == "process" && p.start == StartMode::Pool);
         let pools = pooled.map(|policy| Pool::new(Arc::clone(policy), config.pool_size)).collect();
         let maker = Arc::new(Maker::new(config, launcher, groups, findings));
@@ -124,7 +134,7 @@ impl InterpreterBackend for ProcessBackend {
     }
 
     fn probe(&self) -> Result<(), Unavailable> {
-        match self.maker.findings.iter().find(|f| !f.ok && f.wall != "cgroup") {
+        match self.maker.findings.iter().find(|f| !f.ok && (f.wall == "seccomp" || f.wall == "landlock")) {
             None => Ok(()),
             Some(f) => {
                 Err(Unavailable { what: format!("{} ({})", f.wall, f.detail), advice: f.advice.clone() })

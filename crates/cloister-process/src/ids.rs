@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// First id of the range. High enough to be nobody's: distributions hand out subordinate ids from 100,000 to about 600 million.
-const FIRST: u32 = 0x7000_0000;
+/// First id of the range; the zygote's own.
+const FIRST: u32 = cloister_jail::plan::FIRST_SANDBOX_ID;
 /// Ids in the range. One is used again after sixteen million sandboxes, and no file outlives a sandbox to be inherited (ISO-09).
 const COUNT: u32 = 0x0100_0000;
 

@@ -4,7 +4,8 @@ use crate::image::Image;
 use cloister_core::policy::{
     Filesystem, Isolation, Languages, NetworkMode, Output, Policy, Resources, StartMode, Time, Wall,
 };
-use cloister_jail::plan::{Limits, PROXY_PORT, Plan, Programs, VERSION, World};
+use cloister_jail::plan::{Jail, Limits, PROXY_PORT, Plan, Programs, VERSION, World};
+use cloister_jail::setup::container;
 
 /// Background commands at once per session.
 const TASKS: u32 = 16;
@@ -29,6 +30,33 @@ pub(crate) struct Identity {
     pub(crate) cgroups: usize,
     /// Whether the interpreter comes warm from a zygote.
     pub(crate) warm: bool,
+    /// What the walls are made of.
+    pub(crate) jail: Jail,
+}
+
+/// Where a session's writable places are, as the guest names them.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    workspace: String,
+    home: String,
+    tmp: String,
+}
+
+impl Places {
+    /// Mounted in the usual places, or, where nothing can be mounted, directories of the session's own.
+    pub(crate) fn of(jail: Jail, sandbox: &str, workspace: &str) -> Self {
+        match jail {
+            Jail::Namespaces => Self { workspace: workspace.into(), home: HOME.into(), tmp: "/tmp".into() },
+            Jail::Container => {
+                let own = container::storage(sandbox);
+                Self {
+                    workspace: format!("{own}/workspace"),
+                    home: format!("{own}/home"),
+                    tmp: format!("{own}/tmp"),
+                }
+            }
+        }
+    }
 }
 
 /// The plan of one sandbox.
@@ -55,12 +83,13 @@ pub(crate) fn lower(policy: &Policy, image: &Image, filters: Vec<Vec<u64>>, who:
     let Languages { runtimes, shell } = languages;
     let Output { stream, display, displays, figures: _, files: _, files_max, text: _ } = output;
     let Isolation { require, seccomp: _ } = isolation;
-    let Identity { sandbox, nonce, machine_id, outer, privileged, cgroups, warm } = who;
+    let Identity { sandbox, nonce, machine_id, outer, privileged, cgroups, warm, jail } = who;
 
     let millis = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
     let runners = image.runners.iter().filter(|(name, _)| runtimes.contains(name));
     let eager = runtimes.iter().find(|r| *r == "python" && image.runners.contains_key(*r)).cloned();
     let proxy = network.mode != NetworkMode::None;
+    let places = Places::of(jail, &sandbox, workspace);
     Plan {
         version: VERSION,
         sandbox,
@@ -74,10 +103,12 @@ pub(crate) fn lower(policy: &Policy, image: &Image, filters: Vec<Vec<u64>>, who:
             storage_bytes: *disk,
             storage_inodes: *inodes,
             storage_exec: *exec,
-            workspace: workspace.clone(),
-            home: HOME.into(),
-            env: environment(image, policy),
+            env: environment(image, policy, &places),
+            workspace: places.workspace,
+            home: places.home,
+            tmp: places.tmp,
         },
+        jail,
         limits: Limits {
             // Below the group's limit, so that a runaway allocation meets MemoryError before the killer.
             cell_memory: memory / 10 * 9,
@@ -107,15 +138,24 @@ pub(crate) fn lower(policy: &Policy, image: &Image, filters: Vec<Vec<u64>>, who:
 }
 
 /// The environment of guest programs: the image's, the places, and the proxy if there is one. Nothing of the server's.
-pub(crate) fn environment(image: &Image, policy: &Policy) -> Vec<(String, String)> {
+pub(crate) fn environment(image: &Image, policy: &Policy, places: &Places) -> Vec<(String, String)> {
     let mut env = image.env.clone();
-    let workspace = policy.filesystem.workspace.as_str();
     // Read by the image's pip, which explains a missing network in a sentence instead of failing on a name that does not resolve.
     env.insert("CLOISTER_NETWORK".into(), policy.network.mode.name().into());
     env.insert("CLOISTER_POLICY".into(), policy.name.clone());
-    for (name, value) in
-        [("HOME", HOME), ("USER", "agent"), ("LOGNAME", "agent"), ("PWD", workspace), ("TMPDIR", "/tmp")]
-    {
+    if places.home != HOME {
+        // The image's variables name the usual home: caches, tools that pip and npm install.
+        for value in env.values_mut() {
+            *value = value.replace(HOME, &places.home);
+        }
+    }
+    for (name, value) in [
+        ("HOME", places.home.as_str()),
+        ("USER", "agent"),
+        ("LOGNAME", "agent"),
+        ("PWD", &places.workspace),
+        ("TMPDIR", &places.tmp),
+    ] {
         env.insert(name.into(), value.into());
     }
     if policy.network.mode != NetworkMode::None {
@@ -165,6 +205,7 @@ mod tests {
             privileged: false,
             cgroups: 0,
             warm: false,
+            jail: Jail::Namespaces,
         };
         lower(policy, &image(), Vec::new(), who)
     }

@@ -8,17 +8,18 @@ use crate::backend::ProcessConfig;
 use crate::control::{Control, Hello};
 use crate::ids::Ids;
 use crate::image::Image;
-use crate::lower::{self, Identity};
+use crate::lower::{self, Identity, Places};
 use crate::orders::Launcher;
 use crate::reconcile::Record;
-use crate::sandbox::{Remains, Sandbox, remove_group};
+use crate::sandbox::{Lodging, Remains, Sandbox, remove_group};
 use crate::zygote::Zygote;
 use cloister_core::SandboxId;
 use cloister_core::backend::{StartError, Unavailable};
-use cloister_core::policy::{Policy, StartMode, Wall};
+use cloister_core::policy::{NetworkMode, Policy, StartMode, Wall};
 use cloister_jail::cgroup::{self, Group};
-use cloister_jail::plan::{Order, Plan, Started};
+use cloister_jail::plan::{Jail, Order, Plan, Started};
 use cloister_jail::probe::Finding;
+use cloister_jail::setup::container;
 use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read};
@@ -32,7 +33,7 @@ use tokio::sync::watch;
 /// Everything that making a sandbox needs.
 pub(crate) struct Maker {
     pub(crate) config: ProcessConfig,
-    pub(crate) launcher: Launcher,
+    pub(crate) launcher: Arc<Launcher>,
     pub(crate) groups: Option<cgroup::Host>,
     pub(crate) findings: Vec<Finding>,
     pub(crate) ids: Ids,
@@ -57,7 +58,7 @@ struct Made {
 impl Maker {
     pub(crate) fn new(
         config: ProcessConfig,
-        launcher: Launcher,
+        launcher: Arc<Launcher>,
         groups: Option<cgroup::Host>,
         findings: Vec<Finding>,
     ) -> Self {
@@ -75,7 +76,32 @@ impl Maker {
                 });
             }
         }
+        if self.jail(policy) == Jail::Container {
+            // What stands in for namespaces there is not optional: without it one wall would be left.
+            let stands = |wall: Wall| policy.isolation.require.contains(&wall);
+            let chroot = self.findings.iter().find(|f| f.wall == "container");
+            if let Some(finding) = chroot.filter(|f| !f.ok) {
+                return Err(Unavailable {
+                    what: format!("container ({})", finding.detail),
+                    advice: finding.advice.clone(),
+                });
+            }
+            if !stands(Wall::Landlock) || !stands(Wall::Seccomp) || policy.network.mode != NetworkMode::None {
+                return Err(Unavailable {
+                    what: "namespaces".into(),
+                    advice: "without them a policy must require landlock and seccomp, and have no network"
+                        .into(),
+                });
+            }
+        }
         Ok(())
+    }
+
+    /// Namespaces wherever they can be made; the container's walls only where they cannot and the policy does not require them.
+    fn jail(&self, policy: &Policy) -> Jail {
+        let can = self.findings.iter().any(|f| f.wall == Wall::Namespaces.name() && f.ok);
+        let must = policy.isolation.require.iter().any(|w| matches!(w, Wall::Namespaces | Wall::Root));
+        if can || must { Jail::Namespaces } else { Jail::Container }
     }
 
     /// A new sandbox under `policy`.
@@ -94,7 +120,8 @@ impl Maker {
         let image = Image::load(&self.config.images_dir, &policy.image)
             .map_err(|e| StartError::Image { image: policy.image.clone(), what: e.to_string() })?;
         let filters = self.filters(policy)?;
-        let zygote = self.zygote_for(policy, &image);
+        let jail = self.jail(policy);
+        let zygote = if jail == Jail::Namespaces { self.zygote_for(policy, &image) } else { None };
         let origin = if zygote.is_some() { "zygote" } else { "exec" };
         let id = SandboxId::random().map_err(random)?;
         let nonce = random_hex()?;
@@ -106,9 +133,12 @@ impl Maker {
             .create(&directory)
             .map_err(|e| step("create the sandbox's directory", e))?;
         undo.directory = Some(directory.clone());
-        Record { version: 1, nonce: nonce.clone() }
-            .write(&directory)
-            .map_err(|e| step("write the sandbox's record", e))?;
+        let outer = self.ids.next();
+        let name = id.as_str().to_lowercase();
+        let lodging = (jail == Jail::Container)
+            .then(|| (image.root.clone(), name.clone(), outer.launcher.0, outer.launcher.1));
+        let record = Record { version: 1, nonce: nonce.clone(), lodging };
+        record.write(&directory).map_err(|e| step("write the sandbox's record", e))?;
         let listener = listen(&directory).map_err(|e| step("listen on the control socket", e))?;
 
         let group = self.group(policy, id.as_str())?;
@@ -116,15 +146,26 @@ impl Maker {
         let doors = group.as_ref().map_or(Ok(Vec::new()), Group::doors);
         let doors = doors.map_err(|e| step("open the cgroup", io::Error::other(e)))?;
 
-        let outer = self.ids.next();
+        if jail == Jail::Container {
+            let (uid, gid) = outer.launcher;
+            undo.lodging = Some(Lodging {
+                root: image.root.clone(),
+                sandbox: name.clone(),
+                uid,
+                gid,
+                launcher: Arc::clone(&self.launcher),
+            });
+            container::prepare(&image.root, &name, uid, gid).map_err(|e| step(&e.step, e.errno.into()))?;
+        }
         let identity = Identity {
-            sandbox: id.as_str().to_lowercase(),
+            sandbox: name,
             nonce: nonce.clone(),
             machine_id: random_hex()?,
             outer: if zygote.is_some() { outer.zygote } else { outer.launcher },
             privileged: self.ids.privileged(),
             cgroups: doors.len(),
             warm: zygote.is_some(),
+            jail,
         };
         let plan = lower::lower(policy, &image, filters, identity);
         let (mut report, theirs) = io::pipe().map_err(|e| step("make a pipe", e))?;
@@ -167,10 +208,18 @@ impl Maker {
         walls.push(("image".into(), image));
         let layout = self.groups.as_ref().map_or("none", cgroup::Host::layout);
         walls.push(("cgroup".into(), layout.into()));
-        let (directory, group) = (undo.directory.take(), undo.group.take());
+        let (directory, group, lodging) = (undo.directory.take(), undo.group.take(), undo.lodging.take());
         undo.pidfd = None;
-        let remains =
-            Remains { pidfd, group: group.clone(), directory: directory.unwrap_or_default(), egress };
+        if lodging.is_some() {
+            walls.push(("jail".into(), "container: user, chroot, Landlock, seccomp; no namespaces".into()));
+        }
+        let remains = Remains {
+            pidfd,
+            group: group.clone(),
+            directory: directory.unwrap_or_default(),
+            egress,
+            lodging,
+        };
         Ok(Sandbox { id, control, walls, gone, group, remains: Mutex::new(Some(remains)) })
     }
 
@@ -207,7 +256,8 @@ impl Maker {
         if policy.start == StartMode::Exec || image.zygote.is_none() {
             return None;
         }
-        let env = lower::environment(image, policy);
+        let places = Places::of(Jail::Namespaces, "", &policy.filesystem.workspace);
+        let env = lower::environment(image, policy, &places);
         let key = format!("{}\0{}\0{env:?}", image.root.display(), image.name);
         let slot = Arc::clone(lock(&self.zygotes).entry(key).or_default());
         let mut zygote = lock(&slot);
@@ -245,6 +295,7 @@ struct Undo {
     directory: Option<PathBuf>,
     group: Option<Group>,
     pidfd: Option<OwnedFd>,
+    lodging: Option<Lodging>,
 }
 
 impl Drop for Undo {
@@ -253,6 +304,9 @@ impl Drop for Undo {
             && let Err(errno) = cloister_jail::kill(&pidfd)
         {
             tracing::warn!(%errno, "cannot kill a sandbox that did not start");
+        }
+        if let Some(Err(error)) = self.lodging.take().map(Lodging::clear) {
+            tracing::warn!(%error, "storage left behind by a sandbox that did not start");
         }
         if let Some(group) = self.group.take() {
             for left in remove_group(&group) {

@@ -1,14 +1,17 @@
 //! A running sandbox, as the server holds it: a pidfd, a control channel, a cgroup, a directory. Destroying it leaves none of them.
 
 use crate::control::Control;
+use crate::orders::Launcher;
 use cloister_core::SandboxId;
 use cloister_core::backend::StopReport;
 use cloister_core::egress::EgressHandle;
 use cloister_jail::cgroup::Group;
+use cloister_jail::plan::Order;
+use cloister_jail::setup::container;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -32,6 +35,34 @@ pub(crate) struct Remains {
     pub(crate) group: Option<Group>,
     pub(crate) directory: PathBuf,
     pub(crate) egress: Option<Box<dyn EgressHandle>>,
+    pub(crate) lodging: Option<Lodging>,
+}
+
+/// Where a sandbox without namespaces lives: as a user of its own, in a directory of the image.
+pub(crate) struct Lodging {
+    pub(crate) root: PathBuf,
+    pub(crate) sandbox: String,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) launcher: Arc<Launcher>,
+}
+
+impl Lodging {
+    /// Kills what runs as its user and removes its storage. Blocking.
+    pub(crate) fn clear(self) -> std::io::Result<()> {
+        let sweeper = self.launcher.orders.give(&Order::Sweep { uid: self.uid, gid: self.gid }, &[])?;
+        if !ended(&sweeper) {
+            return Err(std::io::Error::other("the sweeper of its processes does not end"));
+        }
+        container::discard(&self.root, &self.sandbox)
+    }
+}
+
+/// Waits for a process; false if it does not end in time.
+fn ended(pidfd: &OwnedFd) -> bool {
+    let mut polls = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+    let millis = u16::try_from(DEATH.as_millis()).unwrap_or(u16::MAX);
+    matches!(poll(&mut polls, PollTimeout::from(millis)), Ok(n) if n > 0)
 }
 
 impl Sandbox {
@@ -63,10 +94,11 @@ impl Remains {
             report.left_behind.push(format!("the sandbox's init cannot be killed: {errno}"));
         }
         // A pidfd of a namespace's init is readable when the kernel has reaped every process in it.
-        let mut polls = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
-        let millis = u16::try_from(DEATH.as_millis()).unwrap_or(u16::MAX);
-        if !matches!(poll(&mut polls, PollTimeout::from(millis)), Ok(n) if n > 0) {
+        if !ended(&self.pidfd) {
             report.left_behind.push("processes that do not die (stuck in the kernel)".into());
+        }
+        if let Some(Err(error)) = self.lodging.map(Lodging::clear) {
+            report.left_behind.push(format!("the sandbox's storage: {error}"));
         }
         report.left_behind.extend(self.group.iter().flat_map(remove_group));
         match std::fs::remove_dir_all(&self.directory) {

@@ -28,18 +28,22 @@ use crate::sys;
 use nix::errno::Errno;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-/// Builds the walls of `plan` around this process and becomes its init.
+/// Builds the walls of `plan` around this process and becomes its init. Without a gate there are no id maps to wait for and no
+/// namespaces ([`crate::plan::Jail::Container`]).
 ///
 /// Returns in one case only: with [`Inside::Yes`], in the interpreter that init has forked off itself, whose descriptors 0 to 3 are
 /// then /dev/null, two pipes and the cell channel. Every other path ends in `_exit`.
-pub fn enter(plan: &Plan, fds: Vec<OwnedFd>, gate: Gate, inside: Inside) {
+pub fn enter(plan: &Plan, fds: Vec<OwnedFd>, gate: Option<Gate>, inside: Inside) {
     let mut fds = fds.into_iter();
     let (Some(listener), Some(report)) = (fds.next(), fds.next()) else { sys::exit_now(73) };
     let groups: Vec<OwnedFd> = fds.take(plan.cgroups).collect();
-    let mut keep = vec![listener.as_raw_fd(), report.as_raw_fd(), gate.as_raw_fd()];
+    let mut keep = vec![listener.as_raw_fd(), report.as_raw_fd()];
+    keep.extend(gate.iter().map(AsRawFd::as_raw_fd));
     keep.extend(groups.iter().map(AsRawFd::as_raw_fd));
-    let built =
-        setup::descriptors::keep_only(&keep).and_then(|()| setup::sandbox(plan, groups, gate, inside));
+    let built = setup::descriptors::keep_only(&keep).and_then(|()| match gate {
+        Some(gate) => setup::sandbox(plan, groups, gate, inside),
+        None => setup::container::sandbox(plan, groups).map(|()| None),
+    });
     let proxy = match built {
         Ok(proxy) => proxy,
         Err(step) => fail(report, step),

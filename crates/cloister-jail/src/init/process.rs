@@ -75,7 +75,10 @@ pub(super) fn settle(plan: &Plan) -> Result<(), Step> {
     // Dumpable again: otherwise its own /proc/self would be closed to it.
     sys::prctl(libc::PR_SET_DUMPABLE, 1).map_err(Step::at("become dumpable"))?;
     // The out-of-memory killer takes guest programs before init, so that somebody is left to report it.
-    put("/proc/self/oom_score_adj", "1000")?;
+    // Without a procfs there is no namespace either, and the score is the container's business.
+    if std::path::Path::new("/proc/self").exists() {
+        put("/proc/self/oom_score_adj", "1000")?;
+    }
     let limits = &plan.limits;
     for (resource, value) in [
         (Resource::RLIMIT_NPROC, limits.pids),

@@ -1,6 +1,6 @@
 //! The last walls: privileges that can never come back, Landlock, and the system call filter.
 
-use crate::plan::Plan;
+use crate::plan::{Jail, Plan};
 use crate::spawn::Step;
 use crate::sys;
 use landlock::{
@@ -20,6 +20,12 @@ pub fn confine(plan: &Plan) -> Result<(), Step> {
     if plan.landlock {
         landlock(plan)?;
     }
+    if plan.jail == Jail::Container {
+        // No private network stack: sockets are refused altogether. Pathname sockets, too, which Landlock lets be connected
+        // before ABI 9 (docker.sock). socketpair(2) stays.
+        sys::seccomp(&crate::seccomp::refuse(libc::SYS_socket, libc::EPERM))
+            .map_err(Step::at("refuse sockets"))?;
+    }
     for (n, program) in plan.filters.iter().enumerate() {
         sys::seccomp(program).map_err(Step::at(format!("install system call filter {n}")))?;
     }
@@ -38,15 +44,18 @@ fn landlock(plan: &Plan) -> Result<(), Step> {
     // Truncate is part of `> /dev/null`.
     let touch = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::ReadDir | AccessFs::Truncate;
     let world = &plan.world;
-    let rules = [
-        ("/", look),
+    let shared = match plan.jail {
+        Jail::Namespaces => vec![("/", look), ("/dev/shm", all), ("/proc", touch)],
+        // Not all of "/": the storage of other sessions lies below it.
+        Jail::Container => ["/usr", "/etc", "/opt"].map(|place| (place, look)).to_vec(),
+    };
+    let own = [
         (world.workspace.as_str(), all),
         (world.home.as_str(), all),
-        ("/tmp", all),
-        ("/dev/shm", all),
+        (world.tmp.as_str(), all),
         ("/dev", touch),
-        ("/proc", touch),
     ];
+    let rules = shared.into_iter().chain(own);
     let mut ruleset = Ruleset::default()
         .handle_access(all)
         .and_then(|r| r.scope(Scope::AbstractUnixSocket | Scope::Signal))

@@ -10,11 +10,16 @@ use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 /// `may_set_groups` is false where an ordinary user made the namespace: the kernel then forbids `setgroups`, and the user's
 /// groups stay as unmapped ids. They open nothing, because no file of the host is in the sandbox.
 pub(super) fn become_guest(may_set_groups: bool) -> Result<(), Step> {
+    become_user(GUEST_ID, GUEST_ID, may_set_groups)
+}
+
+/// The same for any id.
+pub(super) fn become_user(uid: u32, gid: u32, may_set_groups: bool) -> Result<(), Step> {
     sys::prctl(libc::PR_SET_KEEPCAPS, 1).map_err(Step::at("keep capabilities"))?;
     if may_set_groups {
         setgroups(&[]).map_err(Step::at("drop supplementary groups"))?;
     }
-    let (uid, gid) = (Uid::from_raw(GUEST_ID), Gid::from_raw(GUEST_ID));
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     setresgid(gid, gid, gid).map_err(Step::at("become the guest's group"))?;
     setresuid(uid, uid, uid).map_err(Step::at("become the guest's user"))?;
     nix::unistd::setsid().map_err(Step::at("leave the terminal"))?;

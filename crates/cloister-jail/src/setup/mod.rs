@@ -9,6 +9,7 @@
 //! with the user namespace; a new procfs can be mounted only while an old one is visible; and seccomp comes last, since it forbids the rest.
 
 pub mod confine;
+pub mod container;
 pub mod descriptors;
 mod identity;
 mod network;
@@ -41,10 +42,7 @@ pub fn sandbox(
     gate: Gate,
     inside: Inside,
 ) -> Result<Option<TcpListener>, Step> {
-    for (n, group) in cgroups.into_iter().enumerate() {
-        // Self-attachment by "0" of a single-threaded process skips the lock that makes attaching from outside cost 10 ms.
-        nix::unistd::write(&group, b"0").map_err(Step::at(format!("join cgroup {n}")))?;
-    }
+    join(cgroups)?;
     unshare(CloneFlags::CLONE_NEWCGROUP).map_err(Step::at("unshare the cgroup namespace"))?;
     gate.wait()?;
     let base = match inside {
@@ -66,4 +64,13 @@ pub fn sandbox(
     let listener = plan.proxy.then(network::proxy_listener).transpose()?;
     confine::confine(plan)?;
     Ok(listener)
+}
+
+/// Joins the cgroups behind `doors`.
+fn join(doors: Vec<OwnedFd>) -> Result<(), Step> {
+    for (n, group) in doors.into_iter().enumerate() {
+        // Self-attachment by "0" of a single-threaded process skips the lock that makes attaching from outside cost 10 ms.
+        nix::unistd::write(&group, b"0").map_err(Step::at(format!("join cgroup {n}")))?;
+    }
+    Ok(())
 }
