@@ -34,7 +34,6 @@ need util-linux -- has unshare
 need python3 -- test -x /usr/bin/python3
 need python3-pip -- /usr/bin/python3 -m pip --version
 need python3-venv -- /usr/bin/python3 -c 'import ensurepip, venv'
-need libpython3-dev -- test -e /usr/include/python3.11/Python.h
 need nodejs -- has node
 need npm -- has npm
 need debian-archive-keyring -- test -e /usr/share/keyrings/debian-archive-keyring.gpg
