@@ -55,6 +55,7 @@ impl Registry {
             filters: setup.policies.filters()?,
             pool_size: setup.pool_size,
             egress: Arc::clone(&egress) as Arc<dyn EgressFactory>,
+            orphan: cloister_process::ORPHAN,
             without: Vec::new(),
         };
         let process = ProcessBackend::new(config, setup.pooled)?;

@@ -42,7 +42,7 @@ impl Answer {
             ),
             Refusal::Address(super::address::Class::Metadata) => (
                 format!("{host} leads to a cloud metadata service"),
-                "nothing in a policy allows these addresses; pass what the program needs as a file instead"
+                "pass what the program needs as a file; no policy allows these addresses"
                     .to_owned(),
             ),
             Refusal::Address(class) => (

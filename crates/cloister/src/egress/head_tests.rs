@@ -16,11 +16,11 @@ fn malformed(head: &str) -> bool {
 #[test]
 fn connect_opens_a_tunnel_with_or_without_host() {
     for head in [
-        "CONNECT pypi.org:443 HTTP/1.1\r\nHost: pypi.org:443\r\n\r\n",
-        "CONNECT pypi.org:443 HTTP/1.1\r\nHost: pypi.org\r\nUser-Agent: pip\r\n\r\n",
-        "CONNECT pypi.org:443 HTTP/1.0\r\n\r\n",
+        "CONNECT packages.example:443 HTTP/1.1\r\nHost: packages.example:443\r\n\r\n",
+        "CONNECT packages.example:443 HTTP/1.1\r\nHost: packages.example\r\nUser-Agent: pip\r\n\r\n",
+        "CONNECT packages.example:443 HTTP/1.0\r\n\r\n",
     ] {
-        let to = parse(b"pypi.org:443", None).unwrap();
+        let to = parse(b"packages.example:443", None).unwrap();
         assert_eq!(parse_head(head.as_bytes()), Ok(Request::Tunnel { to }), "{head:?}");
     }
 }

@@ -140,10 +140,10 @@ mod tests {
 
     #[test]
     fn plain_names_pass_in_lower_case() {
-        assert_eq!(host("PyPI.org"), Ok(Host::Name("pypi.org".into())));
+        assert_eq!(host("Packages.example"), Ok(Host::Name("packages.example".into())));
         assert_eq!(host("a-b.c0"), Ok(Host::Name("a-b.c0".into())));
-        let destination = parse(b"files.pythonhosted.org:8443", None).unwrap();
-        assert_eq!(destination.to_string(), "files.pythonhosted.org:8443");
+        let destination = parse(b"files.packages-files.example:8443", None).unwrap();
+        assert_eq!(destination.to_string(), "files.packages-files.example:8443");
     }
 
     #[test]
