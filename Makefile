@@ -84,7 +84,7 @@ test-drivers: ## The tests of the interpreters' drivers, with the image's own li
 
 .PHONY: test-conformance
 test-conformance: release ## Foreign clients as they are: boto3, the AgentCore SDK
-	@if [ -x tests/conformance/run.sh ]; then tests/conformance/run.sh; \
+	@if [ -x tests/conformance/run.sh ]; then CLOISTER_BIN=$(CURDIR)/$(OUT)/cloister tests/conformance/run.sh; \
 	elif [ "$${REQUIRE:-}" = all ]; then echo "tests/conformance/run.sh is missing, and REQUIRE=all" >&2; exit 1; \
 	else echo "SKIPPED: there is no tests/conformance/run.sh"; fi
 
