@@ -1,5 +1,6 @@
 //! Messages with descriptors over a SEQPACKET socket: one JSON object per message.
 
+use crate::plan::wipe;
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
@@ -44,8 +45,10 @@ pub fn receive<M: DeserializeOwned>(socket: impl AsFd) -> Result<Option<(M, Vec<
         return Ok(None);
     }
     let json = buffer.get(..length).unwrap_or_default();
-    let message = serde_json::from_slice(json).map_err(|_| Errno::EPROTO)?;
-    Ok(Some((message, fds)))
+    let message = serde_json::from_slice(json).map_err(|_| Errno::EPROTO);
+    // It held a sandbox's secrets, and the receiver may be a zygote, whose memory guests inherit.
+    wipe(buffer);
+    Ok(Some((message?, fds)))
 }
 
 /// Receives bytes and the descriptors that come with them. Zero bytes mean that the peer has closed.

@@ -7,14 +7,14 @@
 //!
 //! It ends when the server closes the socket. Sandboxes are not tied to it: they outlive it until their own limits end them.
 
-use crate::plan::FIRST_SANDBOX_ID;
-use crate::plan::{Answer, GUEST_ID, Jail, Order, Plan, VERSION, ZygotePlan};
+use crate::plan::{Answer, GUEST_ID, Jail, Order, Plan, SANDBOX_IDS, VERSION, ZygotePlan};
 use crate::spawn::{self, Side, Step};
 use crate::{fdpass, init, setup, sys};
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// Runs until the server goes away.
 pub fn run() -> Result<(), Step> {
@@ -23,6 +23,7 @@ pub fn run() -> Result<(), Step> {
     };
     // What a sandbox without a pid namespace leaves behind comes here to be reaped, whatever the host's init does.
     sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1).map_err(Step::at("become the reaper of orphans"))?;
+    give_up_oom_protection()?;
     // A dying launcher must not leave zombies of sandboxes that it forked: their next reaper is the host's init.
     let mut chld = SigSet::empty();
     chld.add(Signal::SIGCHLD);
@@ -32,12 +33,11 @@ pub fn run() -> Result<(), Step> {
     )
     .map_err(Step::at("signalfd"))?;
     sigprocmask(SigmaskHow::SIG_BLOCK, Some(&chld), None).map_err(Step::at("block SIGCHLD"))?;
+    let mut zygotes: Vec<OwnedFd> = Vec::new();
     loop {
-        let mut polls = [
-            nix::poll::PollFd::new(std::os::fd::AsFd::as_fd(&socket), nix::poll::PollFlags::POLLIN),
-            nix::poll::PollFd::new(std::os::fd::AsFd::as_fd(&fd), nix::poll::PollFlags::POLLIN),
-        ];
-        match nix::poll::poll(&mut polls, nix::poll::PollTimeout::NONE) {
+        let mut polls =
+            [PollFd::new(socket.as_fd(), PollFlags::POLLIN), PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut polls, PollTimeout::NONE) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(Step { step: "poll".into(), errno }),
         }
@@ -50,24 +50,45 @@ pub fn run() -> Result<(), Step> {
         let (order, fds) = match fdpass::receive::<Order>(&socket) {
             Ok(Some(order)) => order,
             Ok(None) => {
-                farewell();
+                farewell(&zygotes);
                 return Ok(());
+            }
+            // One order that cannot be read (too long, or no descriptor left for what came with it) is refused; the next one is whole.
+            Err(errno @ (Errno::EPROTO | Errno::EMSGSIZE)) => {
+                refuse(&socket, Step { step: "read an order".into(), errno })?;
+                continue;
             }
             Err(errno) => return Err(Step { step: "read an order".into(), errno }),
         };
         let made = match order {
             Order::Sandbox { plan } => make_sandbox(&plan, fds),
-            Order::Zygote { plan } => make_zygote(&plan, fds),
+            Order::Zygote { plan } => {
+                let made = make_zygote(&plan, fds);
+                zygotes.retain(|pidfd| !has_ended(pidfd, PollTimeout::ZERO));
+                zygotes.extend(made.iter().filter_map(|(_, pidfd)| pidfd.try_clone().ok()));
+                made
+            }
             Order::Sweep { uid, gid } => sweep(uid, gid),
         };
-        let sent = match made {
-            Ok((pid, pidfd)) => fdpass::send(&socket, &Answer::Spawned { pid }, &[pidfd.as_raw_fd()]),
-            Err(Step { step, errno }) => {
-                fdpass::send(&socket, &Answer::Refused { step, errno: errno as i32 }, &[])
-            }
-        };
-        sent.map_err(Step::at("answer the server"))?;
+        match made {
+            Ok((pid, pidfd)) => fdpass::send(&socket, &Answer::Spawned { pid }, &[pidfd.as_raw_fd()])
+                .map_err(Step::at("answer the server"))?,
+            Err(step) => refuse(&socket, step)?,
+        }
     }
+}
+
+fn refuse(socket: &OwnedFd, Step { step, errno }: Step) -> Result<(), Step> {
+    let refusal = Answer::Refused { step, errno: errno as i32 };
+    fdpass::send(socket, &refusal, &[]).map_err(Step::at("answer the server"))
+}
+
+/// A service manager may have protected the server from the out-of-memory killer. Whoever forks from it could go back to that
+/// protection at any time (the kernel keeps the lowest score that was ever granted), guests included; a privileged write moves that floor.
+fn give_up_oom_protection() -> Result<(), Step> {
+    const SCORE: &str = "/proc/self/oom_score_adj";
+    let text = std::fs::read_to_string(SCORE).unwrap_or_default();
+    if text.trim().parse().is_ok_and(|score: i32| score <= 0) { spawn::put(SCORE, "0") } else { Ok(()) }
 }
 
 fn reap() {
@@ -78,16 +99,23 @@ fn reap() {
     }
 }
 
-/// Waits a moment for zygotes, which end when their own sockets close, so that none is left to an init that may not reap. Sandboxes
-/// that live on (the server has crashed) are not waited for.
-fn farewell() {
-    for _ in 0..100 {
-        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            Err(_) => return,
-            Ok(WaitStatus::StillAlive) => std::thread::sleep(std::time::Duration::from_millis(10)),
-            Ok(_) => {}
-        }
+/// Ends the zygotes, which would end by themselves only after their imports, so that none is left to an init that may not reap, or to
+/// the next server. Sandboxes that live on (the server has crashed) are not waited for.
+fn farewell(zygotes: &[OwnedFd]) {
+    for zygote in zygotes {
+        // Gone already, or on its way.
+        let _: Result<(), Errno> = crate::kill(zygote);
     }
+    for zygote in zygotes {
+        has_ended(zygote, PollTimeout::from(1000u16));
+    }
+    reap();
+}
+
+/// Whether the process behind a pidfd ends within `time`.
+fn has_ended(pidfd: &OwnedFd, time: PollTimeout) -> bool {
+    let mut polls = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+    matches!(poll(&mut polls, time), Ok(n) if n > 0)
 }
 
 fn check_version(version: u32) -> Result<(), Step> {
@@ -121,8 +149,11 @@ fn make_sandbox(plan: &Plan, fds: Vec<OwnedFd>) -> Result<(i32, OwnedFd), Step> 
 
 fn sweep(uid: u32, gid: u32) -> Result<(i32, OwnedFd), Step> {
     // Only ids that cannot be anybody else's: a wrong one here would kill strangers.
-    if uid < FIRST_SANDBOX_ID {
-        return Err(Step { step: format!("user {uid} is no sandbox's"), errno: Errno::EINVAL });
+    if !SANDBOX_IDS.contains(&uid) || !SANDBOX_IDS.contains(&gid) {
+        return Err(Step {
+            step: format!("user {uid} of group {gid} is no sandbox's"),
+            errno: Errno::EINVAL,
+        });
     }
     match sys::clone(0).map_err(Step::at("fork the sweeper"))? {
         sys::Clone::Parent(pid, pidfd) => Ok((pid, pidfd)),
@@ -135,5 +166,20 @@ fn make_zygote(plan: &ZygotePlan, fds: Vec<OwnedFd>) -> Result<(i32, OwnedFd), S
     match spawn::into_namespaces(sys::ZYGOTE_NAMESPACES, &plan.uids, &plan.gids, plan.privileged)? {
         Side::Parent { pid, pidfd } => Ok((pid, pidfd)),
         Side::Child(gate) => setup::zygote::become_zygote(plan, fds, gate),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_but_a_sandboxs_user_is_ever_swept() {
+        let inside = SANDBOX_IDS.start + 1;
+        for (uid, gid) in
+            [(0, inside), (1000, inside), (u32::MAX, inside), (inside, u32::MAX), (SANDBOX_IDS.end, inside)]
+        {
+            assert!(matches!(sweep(uid, gid), Err(Step { errno: Errno::EINVAL, .. })), "{uid} {gid}");
+        }
     }
 }

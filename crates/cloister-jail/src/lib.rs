@@ -25,6 +25,11 @@ pub mod zygote;
 
 pub use nix::errno::Errno;
 
+/// A descriptor of the process that has the number `pid` now; it never means another one.
+pub fn pidfd(pid: i32) -> Result<std::os::fd::OwnedFd, Errno> {
+    sys::pidfd_open(pid)
+}
+
 /// Kills the sandbox whose init is behind `pidfd`; the kernel ends its whole pid namespace with it. Gone already is no error.
 pub fn kill(pidfd: impl std::os::fd::AsFd) -> Result<(), Errno> {
     match sys::pidfd_kill(pidfd.as_fd()) {

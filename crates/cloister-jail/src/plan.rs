@@ -14,6 +14,8 @@ pub const GUEST_ID: u32 = 65532;
 /// First kernel id of sandboxes that root makes. High enough to be nobody's: distributions hand out subordinate ids from 100,000 to about
 /// 600 million.
 pub const FIRST_SANDBOX_ID: u32 = 0x7000_0000;
+/// All of them. The last is far below the -1 that means "leave it" to setresuid(2), and with it root.
+pub const SANDBOX_IDS: std::ops::Range<u32> = FIRST_SANDBOX_ID..FIRST_SANDBOX_ID + 0x0100_0000;
 /// Where the in-sandbox end of the egress proxy listens, for sandboxes with a network.
 pub const PROXY_PORT: u16 = 3128;
 
@@ -59,6 +61,22 @@ pub enum Jail {
     Namespaces,
     /// A user of its own, chroot, Landlock and seccomp (`setup/container.rs`): for hosts that make no namespaces.
     Container,
+}
+
+impl Plan {
+    /// Overwrites what tells sandboxes apart. A zygote does so after each order, on both sides of the fork: the memory of a freed
+    /// plan is part of every interpreter that it forks from then on, and guests can read all of theirs.
+    pub fn wipe(&mut self) {
+        for text in [&mut self.nonce, &mut self.sandbox, &mut self.machine_id] {
+            wipe(std::mem::take(text).into_bytes());
+        }
+    }
+}
+
+/// Overwrites bytes in a way that the compiler does not take for useless.
+pub(crate) fn wipe(mut bytes: Vec<u8>) {
+    bytes.fill(0);
+    std::hint::black_box(&bytes);
 }
 
 /// The file system and the identity of a sandbox.

@@ -14,7 +14,7 @@ use seccompiler::{
     TargetArch,
 };
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is wrong with a list.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +30,14 @@ pub enum Error {
         /// What was given.
         name: String,
     },
+    /// Rules that would undo each other: conditions beside an unconditional rule, or an errno beside either.
+    #[error(
+        "the system call list has rules for {0} that contradict each other; a call is allowed, allowed under conditions, or refused with an errno"
+    )]
+    Contradiction(String),
+    /// A rule without a reason.
+    #[error("the system call list gives no reason for {0}")]
+    NoReason(String),
     /// A call that no list may allow.
     #[error("the system call list allows {0}, which is on the list of calls that are never allowed")]
     Never(String),
@@ -144,16 +152,50 @@ pub fn compile(json: &str) -> Result<Vec<Vec<u64>>, Error> {
     Ok(filters)
 }
 
+/// The list whose `never` holds for every other list as well.
+const SHIPPED: &str = include_str!("../../../policies/seccomp/default.json");
+
+/// The calls that no list may allow: the shipped ones, and the list's own.
+fn forbidden(list: &List) -> Result<BTreeSet<String>, Error> {
+    let shipped: List = serde_json::from_str(SHIPPED)?;
+    Ok(shipped.never.into_iter().chain(list.never.iter().cloned()).flat_map(|never| never.calls).collect())
+}
+
+/// How a call has been treated so far.
+#[derive(PartialEq, Eq)]
+enum Form {
+    Allowed,
+    Conditional,
+    Refused,
+}
+
 fn sort(list: &List) -> Result<(Rules, BTreeMap<u32, Rules>), Error> {
+    let never = forbidden(list)?;
     let mut allowed = Rules::new();
     let mut refused: BTreeMap<u32, Rules> = BTreeMap::new();
+    let mut forms: BTreeMap<&str, Form> = BTreeMap::new();
     for rule in &list.rules {
+        if rule.why.trim().is_empty() {
+            return Err(Error::NoReason(rule.calls.join(", ")));
+        }
         for name in &rule.calls {
+            let form = match (&rule.action, rule.when.is_empty()) {
+                (Action::Word(_), true) => Form::Allowed,
+                (Action::Word(_), false) => Form::Conditional,
+                (Action::Refuse(_), true) => Form::Refused,
+                (Action::Refuse(_), false) => return Err(Error::Contradiction(name.clone())),
+            };
+            // Only conditions may stand beside each other. Anything else would silently open the call or shadow a rule.
+            let both_conditional =
+                form == Form::Conditional && forms.get(name.as_str()) == Some(&Form::Conditional);
+            if forms.insert(name, form).is_some() && !both_conditional {
+                return Err(Error::Contradiction(name.clone()));
+            }
             let call =
                 syscalls::number(name).ok_or_else(|| Error::Unknown { what: "call", name: name.clone() })?;
             let rules = match &rule.action {
                 Action::Word(word) if word == "allow" => {
-                    if list.never.iter().any(|never| never.calls.contains(name)) {
+                    if never.contains(name) {
                         return Err(Error::Never(name.clone()));
                     }
                     &mut allowed
@@ -276,6 +318,35 @@ mod tests {
         ] {
             assert!(compile(&list(rules)).is_err(), "{rules}");
         }
+    }
+
+    #[test]
+    fn rules_that_would_open_a_call_by_their_order_are_refused() {
+        let conditional =
+            r#"{"calls":["socket"],"action":"allow","when":[{"arg":0,"op":"eq","value":"1"}],"why":"x"}"#;
+        let allow = r#"{"calls":["socket"],"action":"allow","why":"x"}"#;
+        let refuse = r#"{"calls":["socket"],"action":{"errno":"ENOSYS"},"why":"x"}"#;
+        assert!(compile(&list(&format!("{conditional},{conditional}"))).is_ok());
+        for pair in [
+            [conditional, allow],
+            [allow, conditional],
+            [conditional, refuse],
+            [refuse, allow],
+            [allow, allow],
+        ] {
+            assert!(matches!(compile(&list(&pair.join(","))), Err(Error::Contradiction(_))), "{pair:?}");
+        }
+        assert!(matches!(
+            compile(&list(r#"{"calls":["read"],"action":"allow","why":" "}"#)),
+            Err(Error::NoReason(_))
+        ));
+    }
+
+    #[test]
+    fn the_shipped_list_compiles_and_its_never_holds_for_every_other_list() {
+        assert!(compile(SHIPPED).is_ok());
+        let json = list(r#"{"calls":["bpf"],"action":"allow","why":"tracing"}"#);
+        assert!(matches!(compile(&json), Err(Error::Never(name)) if name == "bpf"));
     }
 
     #[test]

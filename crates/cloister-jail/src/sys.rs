@@ -203,9 +203,9 @@ pub(crate) fn prctl_no_new_privs() -> Result<(), Errno> {
     prctl(libc::PR_SET_NO_NEW_PRIVS, 1).map(drop)
 }
 
-/// A descriptor number that stays open for the rest of the process's life.
+/// A descriptor number that is open for as long as the result is used: the length of one call, in a program with one thread.
 pub(crate) fn borrow(fd: RawFd) -> BorrowedFd<'static> {
-    // SAFETY: by the contract above; -1 would be the only invalid value, and no caller has it.
+    // SAFETY: by the contract above; a number that is closed all the same yields EBADF, and -1, which no caller has, is invalid.
     unsafe { BorrowedFd::borrow_raw(fd) }
 }
 
@@ -231,6 +231,14 @@ pub(crate) fn pidfd_kill(pidfd: BorrowedFd<'_>) -> Result<(), Errno> {
     Ok(())
 }
 
+/// A pidfd of a process that is no child (or of one that is).
+pub(crate) fn pidfd_open(pid: i32) -> Result<OwnedFd, Errno> {
+    // SAFETY: integers only.
+    let fd = check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0u32) })?;
+    // SAFETY: the kernel has just created this descriptor for us, close-on-exec.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
 /// Takes over a descriptor number that this process was started with.
 pub(crate) fn adopt(fd: RawFd) -> Option<OwnedFd> {
     // SAFETY: F_GETFD has no memory effects; a closed number yields an error.
@@ -246,20 +254,31 @@ pub(crate) fn kill_all(signal: i32) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Puts every signal back to its default and blocks none but SIGCHLD if `block_child` is set.
+/// Puts every signal back to its default and blocks none.
 ///
-/// A zygote's interpreter has handlers, and ignored signals survive an exec: neither may reach a guest program.
-pub(crate) fn reset_signals(block_child: bool) -> Result<(), Errno> {
+/// A zygote's interpreter has handlers, and what is ignored or blocked stays so over an exec: none of it may reach a guest program,
+/// whose children would never be seen to end (the launcher blocks SIGCHLD).
+pub(crate) fn reset_signals() -> Result<(), Errno> {
     for signal in 1..=64 {
         // SAFETY: SIG_DFL runs no code. SIGKILL, SIGSTOP and glibc's own two are refused, which is fine.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
-    use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
-    let mut mask = SigSet::empty();
-    if block_child {
-        mask.add(Signal::SIGCHLD);
-    }
-    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&mask), None)
+    set_signal_mask(nix::sys::signal::SigSet::empty())
+}
+
+/// The signals of an init: SIGCHLD is read from a descriptor, and a reader that has gone is an error of the write. (Pid 1 of a
+/// namespace would survive SIGPIPE; one without a namespace would not.)
+pub(crate) fn init_signals() -> Result<(), Errno> {
+    reset_signals()?;
+    // SAFETY: SIG_IGN runs no code.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    let mut mask = nix::sys::signal::SigSet::empty();
+    mask.add(nix::sys::signal::Signal::SIGCHLD);
+    set_signal_mask(mask)
+}
+
+fn set_signal_mask(mask: nix::sys::signal::SigSet) -> Result<(), Errno> {
+    nix::sys::signal::sigprocmask(nix::sys::signal::SigmaskHow::SIG_SETMASK, Some(&mask), None)
 }
 
 /// Lets the kernel reap this process's children.
@@ -269,10 +288,12 @@ pub(crate) fn ignore_children() -> Result<(), Errno> {
     if previous == libc::SIG_ERR { Err(Errno::last()) } else { Ok(()) }
 }
 
-/// Undoes [`ignore_children`] in an interpreter, whose `subprocess` wants statuses.
-pub(crate) fn default_children() {
+/// Undoes [`ignore_children`] in an interpreter, whose `subprocess` wants statuses, and blocks no signal: what is blocked here would
+/// go on to every program that the guest starts.
+pub(crate) fn default_children() -> Result<(), Errno> {
     // SAFETY: SIG_DFL runs no code.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+    set_signal_mask(nix::sys::signal::SigSet::empty())
 }
 
 /// The kernel's Landlock version, 0 if it has none.
@@ -281,6 +302,17 @@ pub(crate) fn landlock_abi() -> i64 {
     // SAFETY: with the version flag the kernel reads no memory.
     unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<c_void>(), 0usize, VERSION) }
         .max(0)
+}
+
+/// Time since the host's start, the clock of start times in /proc.
+pub(crate) fn boot_time() -> std::time::Duration {
+    // SAFETY: timespec is plain integers, and the call fills it; this clock exists on every kernel that has namespaces.
+    let now = unsafe {
+        let mut now: libc::timespec = std::mem::zeroed();
+        libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut now);
+        now
+    };
+    std::time::Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
 /// Ends the process without running destructors or exit handlers (those belong to the interpreter that was forked).

@@ -40,7 +40,11 @@ pub extern "C" fn cloister_zygote_serve() -> c_int {
             Ok(None) | Err(_) => return QUIT,
         };
         let made = match order {
-            Order::Sandbox { plan } => make(&plan, fds),
+            Order::Sandbox { mut plan } => {
+                let made = make(&plan, fds);
+                plan.wipe();
+                made
+            }
             Order::Zygote { .. } | Order::Sweep { .. } => {
                 Err(Step { step: "a zygote makes sandboxes and nothing else".into(), errno: Errno::EINVAL })
             }

@@ -1,8 +1,8 @@
 //! The process tier: one namespaced, limited, filtered process tree per session.
 
 use crate::interpreter::ProcessInterpreter;
+use crate::launcher::Launcher;
 use crate::maker::Maker;
-use crate::orders::Launcher;
 use crate::pool::Pool;
 use crate::reconcile;
 use crate::sandbox::Sandbox;
@@ -17,6 +17,10 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// A sandbox outlives its server by a minute: long enough for a restart, too short to pile up.
+pub const ORPHAN: Duration = Duration::from_secs(60);
 
 /// What the process tier needs to know.
 #[derive(Clone)]
@@ -33,6 +37,8 @@ pub struct ProcessConfig {
     pub filters: HashMap<String, Vec<Vec<u64>>>,
     /// Ready sandboxes per policy.
     pub pool_size: usize,
+    /// How long a sandbox waits for a server that has gone, before it ends itself. [`ORPHAN`] unless there is a reason.
+    pub orphan: Duration,
     /// Serves the way out of sandboxes with a network.
     pub egress: Arc<dyn EgressFactory>,
     /// Walls to treat as missing on this host, so that an operator can see, and a test can prove, what then happens.
@@ -58,19 +64,28 @@ impl ProcessBackend {
             .mode(0o700)
             .create(&config.state_dir)
             .map_err(unavailable("the state directory cannot be created", "give a writable --data-dir"))?;
+        check_private(&config.state_dir).map_err(unavailable(
+            "the state directory is not private",
+            "give a --data-dir that belongs to this user and that nobody else can write to",
+        ))?;
+        // Before the probe, which then finds the server in the place from which groups can be made.
+        let groups = cgroup::Host::discover(&instance(&config.state_dir));
         let mut findings = probe(&config.jail_program).map_err(unavailable(
             "the jail program cannot be run",
             "keep cloister-jail beside the cloister binary (`make release` puts it there)",
         ))?;
         for finding in &mut findings {
+            if let (true, Err(why)) = (finding.wall == Wall::Cgroup.name(), &groups) {
+                finding.ok = false;
+                finding.detail.clone_from(why);
+            }
             if config.without.iter().any(|wall| wall.name() == finding.wall) {
                 finding.ok = false;
                 finding.detail = "switched off".into();
             }
         }
-        let groups = cgroup::Host::discover(&instance(&config.state_dir)).ok();
-        let groups = groups.filter(|_| !config.without.contains(&Wall::Cgroup));
-        let launcher = Launcher::start(&config.jail_program).map_err(unavailable(
+        let groups = groups.ok().filter(|_| !config.without.contains(&Wall::Cgroup));
+        let launcher = Launcher::start(&config.jail_program, &config.state_dir).map_err(unavailable(
             "the launcher cannot be started",
             "keep cloister-jail beside the cloister binary",
         ))?;
@@ -108,6 +123,19 @@ impl ProcessBackend {
     }
 }
 
+/// Refuses a directory that somebody else owns or can write to: it holds the sockets and the secrets of sandboxes, and who can rename
+/// things in it decides what the server connects to after a restart (CAP-07).
+fn check_private(directory: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let meta = std::fs::metadata(directory)?;
+    let (owner, mode) = (meta.uid(), meta.mode() & 0o777);
+    if owner == nix::unistd::geteuid().as_raw() && mode & 0o022 == 0 {
+        return Ok(());
+    }
+    let what = format!("{} belongs to user {owner} and has mode {mode:o}", directory.display());
+    Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, what))
+}
+
 /// Runs the jail program's probe: it must be single-threaded, which a server is not.
 fn probe(program: &Path) -> std::io::Result<Vec<Finding>> {
     let output = Command::new(program).arg("probe").env_clear().current_dir("/").output()?;
@@ -143,10 +171,16 @@ impl InterpreterBackend for ProcessBackend {
     }
 
     async fn start(&self, spec: InterpreterSpec) -> Result<Arc<dyn Interpreter>, StartError> {
-        let sandbox = match self.take_ready(&spec.policy) {
-            Some(sandbox) => sandbox,
-            None => self.maker.make(Arc::clone(&spec.policy)).await?,
-        };
+        while let Some(sandbox) = self.take_ready(&spec.policy) {
+            match sandbox.control.set_ttl(spec.ttl).await {
+                Ok(()) => return Ok(Arc::new(ProcessInterpreter::new(sandbox, spec.policy))),
+                Err(error) => {
+                    tracing::warn!(sandbox = %sandbox.id, %error, "a ready sandbox has died; the next one is taken");
+                    sandbox.destroy().await;
+                }
+            }
+        }
+        let sandbox = self.maker.make(Arc::clone(&spec.policy)).await?;
         if let Err(source) = sandbox.control.set_ttl(spec.ttl).await {
             sandbox.destroy().await;
             return Err(StartError::Step { step: "set the sandbox's life".into(), source });
@@ -160,7 +194,7 @@ impl InterpreterBackend for ProcessBackend {
         }
         let maker = Arc::clone(&self.maker);
         let ended = tokio::task::spawn_blocking(move || {
-            maker.end_zygotes();
+            maker.zygotes.end();
             maker.launcher.end();
             if let Some(host) = &maker.groups {
                 host.remove();

@@ -10,7 +10,7 @@ use std::net::TcpListener;
 use std::os::unix::net::UnixStream as StdStream;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
@@ -31,12 +31,14 @@ pub(crate) struct Hello {
 
 /// The channel.
 pub(crate) struct Control {
-    writer: tokio::sync::Mutex<OwnedWriteHalf>,
+    /// `None` for ever after a request that was given up half-way: what came next would be read as the rest of it.
+    writer: tokio::sync::Mutex<Option<OwnedWriteHalf>>,
     routes: Routes,
     nonce: String,
 }
 
-type Routes = Arc<Mutex<HashMap<String, mpsc::Sender<Message>>>>;
+/// Who waits for the replies to which call; `None` once there will be no more.
+type Routes = Arc<Mutex<Option<HashMap<String, mpsc::Sender<Message>>>>>;
 
 /// Key of the replies that belong to no call.
 const WARMED: &str = "";
@@ -84,17 +86,22 @@ impl Control {
         stream.set_read_timeout(None)?;
         stream.set_nonblocking(true)?;
         let (reader, writer) = UnixStream::from_std(stream)?.into_split();
-        let routes = Routes::default();
+        let routes: Routes = Arc::new(Mutex::new(Some(HashMap::new())));
         let table = Arc::clone(&routes);
         tokio::spawn(async move {
-            let why = match read_all(reader, &table).await {
-                Ok(()) => "the worker ended".to_owned(),
-                Err(error) => error.to_string(),
+            let error = read_all(BufReader::new(reader), &table).await;
+            // Also with something unread on either side: it did not read or write everything before it died.
+            let why = match error.kind() {
+                io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
+                    "the worker ended".to_owned()
+                }
+                _ => format!("the channel to the worker broke: {error}"),
             };
-            lock(&table).clear();
+            // First the reason, then the end of every call, which asks for it.
             gone(why);
+            *lock(&table) = None;
         });
-        Ok(Self { writer: tokio::sync::Mutex::new(writer), routes, nonce: nonce.to_owned() })
+        Ok(Self { writer: tokio::sync::Mutex::new(Some(writer)), routes, nonce: nonce.to_owned() })
     }
 
     /// Sends a request and returns the replies to its id. Dropping the receiver ends the interest, not the call.
@@ -105,7 +112,9 @@ impl Control {
         blob: &[u8],
     ) -> io::Result<mpsc::Receiver<Message>> {
         let (sender, receiver) = mpsc::channel(BACKLOG);
-        lock(&self.routes).insert(id.to_owned(), sender);
+        let Some(_) = lock(&self.routes).as_mut().map(|routes| routes.insert(id.to_owned(), sender)) else {
+            return Err(io::ErrorKind::NotConnected.into());
+        };
         match self.send(request, blob).await {
             Ok(()) => Ok(receiver),
             Err(error) => {
@@ -117,13 +126,18 @@ impl Control {
 
     /// Ends the routing of a call's replies.
     pub(crate) fn forget(&self, id: &str) {
-        lock(&self.routes).remove(id);
+        if let Some(routes) = lock(&self.routes).as_mut() {
+            routes.remove(id);
+        }
     }
 
     /// Has the driver fault in what a first call needs; returns when it is done.
     pub(crate) async fn warm(&self) -> io::Result<()> {
         let mut receiver = self.call(WARMED, &Request::Warm, b"").await?;
-        receiver.recv().await.map(drop).ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))
+        let warmed =
+            receiver.recv().await.map(drop).ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof));
+        self.forget(WARMED);
+        warmed
     }
 
     /// Sets what is left of the sandbox's life.
@@ -132,10 +146,18 @@ impl Control {
         self.send(&Request::Attach { nonce: self.nonce.clone(), ttl_ms }, b"").await
     }
 
-    /// Sends a request that has no reply of its own.
+    /// Sends a request that has no reply of its own. `InvalidInput`: it is too large for the channel, which is fine.
+    /// Dropped before it is out, it ends the channel.
     pub(crate) async fn send(&self, request: &Request, blob: &[u8]) -> io::Result<()> {
-        let bytes = frame::encode(request, blob).map_err(io::Error::other)?;
-        self.writer.lock().await.write_all(&bytes).await
+        let head = frame::head(request, blob.len(), CONTROL)
+            .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
+        let mut place = self.writer.lock().await;
+        // Only a whole frame puts it back.
+        let mut writer = place.take().ok_or(io::ErrorKind::NotConnected)?;
+        writer.write_all(&head).await?;
+        writer.write_all(blob).await?;
+        *place = Some(writer);
+        Ok(())
     }
 }
 
@@ -143,35 +165,92 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn read_all(mut reader: OwnedReadHalf, routes: &Routes) -> io::Result<()> {
+/// Reads until the channel ends, and returns how.
+async fn read_all(mut reader: BufReader<OwnedReadHalf>, routes: &Routes) -> io::Error {
     loop {
-        let mut header = [0u8; HEADER];
-        match reader.read_exact(&mut header).await {
-            Ok(_) => {}
-            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
-            Err(e) => return Err(e),
+        if let Err(error) = read_one(&mut reader, routes).await {
+            return error;
         }
-        let lengths = Lengths::parse(header, CONTROL).map_err(io::Error::other)?;
-        let mut json = vec![0; lengths.json];
-        reader.read_exact(&mut json).await?;
-        let mut blob = vec![0; lengths.blob];
-        reader.read_exact(&mut blob).await?;
-        let reply: Reply = serde_json::from_slice(&json).map_err(io::Error::other)?;
-        let key = match &reply {
-            Reply::Hello { .. } => continue,
-            Reply::Warmed => WARMED,
-            Reply::Stdout { id }
-            | Reply::Stderr { id }
-            | Reply::Display { id, .. }
-            | Reply::Value { id, .. }
-            | Reply::File { id, .. }
-            | Reply::Executed { id, .. }
-            | Reply::Done { id, .. } => id,
-        };
-        let route = lock(routes).get(key).cloned();
-        // A call that nobody waits for any more is read past: its guest must not block on it.
-        if let Some(route) = route {
-            let _: Result<(), _> = route.send((reply, blob.into())).await;
+    }
+}
+
+async fn read_one(reader: &mut BufReader<OwnedReadHalf>, routes: &Routes) -> io::Result<()> {
+    let mut header = [0u8; HEADER];
+    reader.read_exact(&mut header).await?;
+    let lengths = Lengths::parse(header, CONTROL).map_err(io::Error::other)?;
+    let mut json = vec![0; lengths.json];
+    reader.read_exact(&mut json).await?;
+    let mut blob = vec![0; lengths.blob];
+    reader.read_exact(&mut blob).await?;
+    let reply: Reply = serde_json::from_slice(&json).map_err(io::Error::other)?;
+    let key = match &reply {
+        Reply::Hello { .. } => return Ok(()),
+        Reply::Warmed => WARMED,
+        Reply::Stdout { id }
+        | Reply::Stderr { id }
+        | Reply::Display { id, .. }
+        | Reply::Value { id, .. }
+        | Reply::File { id, .. }
+        | Reply::Executed { id, .. }
+        | Reply::Done { id, .. } => id,
+    };
+    let route = lock(routes).as_ref().and_then(|routes| routes.get(key).cloned());
+    // A call that nobody waits for any more is read past: its guest must not block on it.
+    if let Some(route) = route {
+        let _: Result<(), _> = route.send((reply, blob.into())).await;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::oneshot;
+
+    /// A channel, the end that init would have, and the reason for its end.
+    fn channel() -> (Control, UnixStream, oneshot::Receiver<String>) {
+        let (ours, theirs) = StdStream::pair().unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        let (sender, reason) = oneshot::channel();
+        let control = Control::start(ours, "nonce", move |why| drop(sender.send(why))).unwrap();
+        (control, UnixStream::from_std(theirs).unwrap(), reason)
+    }
+
+    fn stdout(id: &str, bytes: &[u8]) -> Vec<u8> {
+        frame::encode(&Reply::Stdout { id: id.into() }, bytes).unwrap()
+    }
+
+    #[tokio::test]
+    async fn replies_find_the_call_that_they_belong_to_and_others_are_read_past() {
+        let (control, mut init, _reason) = channel();
+        let mut first = control.call("a", &Request::Interrupt, b"").await.unwrap();
+        let mut second = control.call("b", &Request::Interrupt, b"").await.unwrap();
+        for (id, bytes) in [("b", &b"2"[..]), ("nobody", b"?"), ("a", b"1")] {
+            init.write_all(&stdout(id, bytes)).await.unwrap();
         }
+        assert_eq!(first.recv().await.unwrap().1, "1");
+        assert_eq!(second.recv().await.unwrap().1, "2");
+    }
+
+    #[tokio::test]
+    async fn when_the_channel_ends_every_call_ends_and_the_reason_is_there_already() {
+        let (control, init, mut reason) = channel();
+        let mut call = control.call("a", &Request::Interrupt, b"").await.unwrap();
+        drop(init);
+        assert!(call.recv().await.is_none());
+        assert_eq!(reason.try_recv().unwrap(), "the worker ended");
+        assert!(control.call("b", &Request::Interrupt, b"").await.is_err(), "nobody would answer");
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_given_up_half_way_is_never_followed_by_another() {
+        let (control, mut init, _reason) = channel();
+        let blob = vec![b'x'; 16 << 20];
+        let given_up = control.send(&Request::Interrupt, &blob);
+        assert!(tokio::time::timeout(Duration::from_millis(50), given_up).await.is_err(), "nobody reads");
+        assert!(control.send(&Request::Interrupt, b"").await.is_err());
+        let mut heard = Vec::new();
+        init.read_to_end(&mut heard).await.unwrap();
+        assert!(heard.len() < blob.len(), "init sees the end of the stream and no second frame");
     }
 }

@@ -1,11 +1,12 @@
 //! Which kernel user and group a sandbox gets: as root one of its own, as an ordinary user the caller's, in a user namespace.
 
+use cloister_jail::plan::SANDBOX_IDS;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// First id of the range; the zygote's own.
-const FIRST: u32 = cloister_jail::plan::FIRST_SANDBOX_ID;
+const FIRST: u32 = SANDBOX_IDS.start;
 /// Ids in the range. One is used again after sixteen million sandboxes, and no file outlives a sandbox to be inherited (ISO-09).
-const COUNT: u32 = 0x0100_0000;
+const COUNT: u32 = SANDBOX_IDS.end - SANDBOX_IDS.start;
 
 /// The allocator.
 #[derive(Debug)]
@@ -57,5 +58,20 @@ impl Ids {
     /// The same for groups.
     pub(crate) fn zygote_gids(&self) -> Vec<(u32, u32, u32)> {
         vec![if self.root { (0, FIRST, COUNT) } else { (0, self.group, 1) }]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_stay_in_their_range_when_they_begin_again_and_never_are_the_zygotes_own() {
+        let ids = Ids { root: true, user: 0, group: 0, next: AtomicU32::new(u32::MAX - 1) };
+        for _ in 0..4 {
+            let outer = ids.next();
+            assert!(SANDBOX_IDS.contains(&outer.launcher.0) && outer.launcher.0 != FIRST, "{outer:?}");
+            assert_eq!(outer.launcher.0, FIRST + outer.zygote.0);
+        }
     }
 }

@@ -7,12 +7,20 @@ use async_trait::async_trait;
 use cloister_core::SandboxId;
 use cloister_core::backend::{EventSink, Interpreter, InvokeError, StopReport};
 use cloister_core::command::{Language, ToolCall};
-use cloister_core::event::{Event, FileBody, Outcome, PathFailure};
+use cloister_core::event::{Event, FileBody, Outcome, PathFailure, bytes_text};
 use cloister_core::policy::Policy;
+use cloister_jail::cgroup::Usage;
+use cloister_jail::guest::frame::CONTROL;
 use cloister_jail::guest::message::{Reply, Request, WriteFile};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+
+/// Bytes of the files of one answer, their names and the reasons of those that could not be read included.
+const FILES: usize = CONTROL.blob + (32 << 20);
+/// What one of them costs beside its text.
+const FILE_ENTRY: usize = 96;
 
 /// A sandbox in use by a session.
 pub(crate) struct ProcessInterpreter {
@@ -34,12 +42,20 @@ impl ProcessInterpreter {
     async fn pump(
         &self,
         replies: &mut mpsc::Receiver<Message>,
+        before: Option<Usage>,
         events: &EventSink,
     ) -> Result<Outcome, InvokeError> {
-        let before = self.sandbox.group.as_ref().map(cloister_jail::cgroup::Group::usage);
         let mut files = Vec::new();
         let mut failed = Vec::new();
+        let mut carried = 0usize;
         while let Some((reply, blob)) = replies.recv().await {
+            // A guest that has taken init over gains this: its own session may say nonsense, but not without end.
+            if let Reply::File { path, error, .. } = &reply {
+                carried += FILE_ENTRY + path.len() + error.as_ref().map_or(0, String::len) + blob.len();
+                if carried > FILES {
+                    return Err(InvokeError::Protocol("more file content than one answer carries".into()));
+                }
+            }
             let event = match reply {
                 Reply::Stdout { .. } => Event::Stdout(blob),
                 Reply::Stderr { .. } => Event::Stderr(blob),
@@ -54,8 +70,8 @@ impl ProcessInterpreter {
                     continue;
                 }
                 Reply::Executed { report, .. } => {
-                    let after = self.sandbox.group.as_ref().map(cloister_jail::cgroup::Group::usage);
-                    return Ok(translate::execution(report, &blob, before.zip(after), &self.policy));
+                    let measured = before.zip(self.sandbox.usage());
+                    return Ok(translate::execution(report, &blob, measured, &self.policy));
                 }
                 Reply::Done { result, .. } => {
                     return Ok(translate::tool(result, blob).unwrap_or(Outcome::Files { files, failed }));
@@ -79,9 +95,16 @@ impl Interpreter for ProcessInterpreter {
         let random = |e: getrandom::Error| InvokeError::Protocol(format!("no random bytes for an id: {e}"));
         let id = format!("{:032x}", u128::from_be_bytes(random_bytes().map_err(random)?));
         let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
+        // Before the request is out: what it runs into at once counts as well.
+        let before = call.is_foreground().then(|| self.sandbox.usage()).flatten();
         let (request, blob) = request(&id, call, deadline_ms);
-        let mut replies = self.sandbox.control.call(&id, &request, &blob).await.map_err(|_| self.gone())?;
-        let outcome = self.pump(&mut replies, &events).await;
+        let called = self.sandbox.control.call(&id, &request, &blob).await;
+        drop(blob);
+        let mut replies = called.map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput => too_large(),
+            _ => self.gone(),
+        })?;
+        let outcome = self.pump(&mut replies, before, &events).await;
         self.sandbox.control.forget(&id);
         let _: Result<(), _> = events.send(translate::done(outcome?)).await;
         Ok(())
@@ -107,6 +130,14 @@ impl Interpreter for ProcessInterpreter {
     fn walls(&self) -> Vec<(String, String)> {
         self.sandbox.walls.clone()
     }
+}
+
+/// A call that does not fit the channel. It has not been sent, and the session is fine.
+fn too_large() -> InvokeError {
+    let (text, content) = (bytes_text(CONTROL.json as u64), bytes_text(CONTROL.blob as u64));
+    InvokeError::NotSupported(format!(
+        "the call is too large: its paths may take {text} and its content {content}; make several calls of it"
+    ))
 }
 
 fn random_bytes() -> Result<[u8; 16], getrandom::Error> {

@@ -6,11 +6,10 @@ use cloister_core::policy::{
 };
 use cloister_jail::plan::{Jail, Limits, PROXY_PORT, Plan, Programs, VERSION, World};
 use cloister_jail::setup::container;
+use std::time::Duration;
 
 /// Background commands at once per session.
 const TASKS: u32 = 16;
-/// How long a sandbox waits for a server that has gone, before it ends itself.
-const ORPHAN_MS: u64 = 60_000;
 /// Home directory; a mount point of every image.
 const HOME: &str = "/home/agent";
 
@@ -30,6 +29,8 @@ pub(crate) struct Identity {
     pub(crate) cgroups: usize,
     /// Whether the interpreter comes warm from a zygote.
     pub(crate) warm: bool,
+    /// How long it waits for a server that has gone.
+    pub(crate) orphan: Duration,
     /// What the walls are made of.
     pub(crate) jail: Jail,
 }
@@ -83,9 +84,9 @@ pub(crate) fn lower(policy: &Policy, image: &Image, filters: Vec<Vec<u64>>, who:
     let Languages { runtimes, shell } = languages;
     let Output { stream, display, displays, figures: _, files: _, files_max, text: _ } = output;
     let Isolation { require, seccomp: _ } = isolation;
-    let Identity { sandbox, nonce, machine_id, outer, privileged, cgroups, warm, jail } = who;
+    let Identity { sandbox, nonce, machine_id, outer, privileged, cgroups, warm, orphan, jail } = who;
 
-    let millis = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+    let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
     let runners = image.runners.iter().filter(|(name, _)| runtimes.contains(name));
     let eager = runtimes.iter().find(|r| *r == "python" && image.runners.contains_key(*r)).cloned();
     let proxy = network.mode != NetworkMode::None;
@@ -112,7 +113,9 @@ pub(crate) fn lower(policy: &Policy, image: &Image, filters: Vec<Vec<u64>>, who:
         limits: Limits {
             // Below the group's limit, so that a runaway allocation meets MemoryError before the killer.
             cell_memory: memory / 10 * 9,
-            pids: *pids,
+            // Init counts as one. Where the group has the limit it must be met first: the group counts its refusals, and only so can
+            // the answer name the limit.
+            pids: if cgroups > 0 { pids + 8 } else { pids + 1 },
             open_files: *open_files,
             file_bytes: *max_file,
             stream: *stream,
@@ -133,7 +136,7 @@ pub(crate) fn lower(policy: &Policy, image: &Image, filters: Vec<Vec<u64>>, who:
         proxy,
         cgroups,
         ttl_ms: millis(*session_max),
-        orphan_ms: ORPHAN_MS,
+        orphan_ms: millis(orphan),
     }
 }
 
@@ -205,6 +208,7 @@ mod tests {
             privileged: false,
             cgroups: 0,
             warm: false,
+            orphan: Duration::from_secs(60),
             jail: Jail::Namespaces,
         };
         lower(policy, &image(), Vec::new(), who)

@@ -3,31 +3,36 @@
 //! ```text
 //!   directory + record ─▶ ctl.sock ─▶ cgroup ─▶ Order{Plan} ─▶ report pipe ─▶ attach ─▶ egress ─▶ Sandbox
 //! ```
+//!
+//! Every step leaves what it has made in [`Remains`], which takes it down unless it ends up in a [`Sandbox`].
 
 use crate::backend::ProcessConfig;
-use crate::control::{Control, Hello};
-use crate::ids::Ids;
+use crate::control::Control;
+use crate::ids::{Ids, Outer};
 use crate::image::Image;
+use crate::launcher::Launcher;
 use crate::lower::{self, Identity, Places};
-use crate::orders::Launcher;
+use crate::orders::OrderError;
 use crate::reconcile::Record;
-use crate::sandbox::{Lodging, Remains, Sandbox, remove_group};
-use crate::zygote::Zygote;
+use crate::remains::{Lodging, Remains};
+use crate::report;
+use crate::sandbox::Sandbox;
+use crate::walls;
+use crate::zygote::{Zygote, Zygotes};
 use cloister_core::SandboxId;
-use cloister_core::backend::{StartError, Unavailable};
-use cloister_core::policy::{NetworkMode, Policy, StartMode, Wall};
+use cloister_core::backend::StartError;
+use cloister_core::policy::{Policy, StartMode, Wall};
 use cloister_jail::cgroup::{self, Group};
 use cloister_jail::plan::{Jail, Order, Plan, Started};
 use cloister_jail::probe::Finding;
 use cloister_jail::setup::container;
-use std::collections::HashMap;
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, PipeReader};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
 /// Everything that making a sandbox needs.
@@ -36,23 +41,50 @@ pub(crate) struct Maker {
     pub(crate) launcher: Arc<Launcher>,
     pub(crate) groups: Option<cgroup::Host>,
     pub(crate) findings: Vec<Finding>,
-    pub(crate) ids: Ids,
-    zygotes: Mutex<HashMap<String, Slot>>,
+    pub(crate) zygotes: Zygotes,
+    ids: Ids,
 }
 
-/// The zygote of one image and environment. Locked while it is being started, so that it is started once.
-type Slot = Arc<Mutex<Option<Arc<Zygote>>>>;
+/// Whether a sandbox may be forked from a zygote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fork {
+    IfPossible,
+    No,
+}
 
-/// What the blocking part hands to the asynchronous one.
-struct Made {
+/// Why an attempt came to nothing.
+enum Failure {
+    /// The launcher or the zygote was lost over it. The next attempt does not meet it.
+    Lost(OrderError),
+    Start(StartError),
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        Self::Start(error)
+    }
+}
+
+impl From<Failure> for StartError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Lost(error) => step(ORDER, error.into()),
+            Failure::Start(error) => error,
+        }
+    }
+}
+
+/// The step that an order is.
+const ORDER: &str = "make the sandbox's processes";
+
+/// What a new sandbox is called, and who it is.
+struct Birth {
     id: SandboxId,
+    /// The same in small letters: its host name, and its directory in the image of a container.
+    name: String,
     nonce: String,
-    stream: UnixStream,
-    hello: Hello,
-    origin: &'static str,
-    image: String,
-    undo: Undo,
-    pidfd: OwnedFd,
+    outer: Outer,
+    jail: Jail,
 }
 
 impl Maker {
@@ -62,165 +94,153 @@ impl Maker {
         groups: Option<cgroup::Host>,
         findings: Vec<Finding>,
     ) -> Self {
-        Self { config, launcher, groups, findings, ids: Ids::new(), zygotes: Mutex::default() }
+        Self { config, launcher, groups, findings, zygotes: Zygotes::default(), ids: Ids::new() }
     }
 
-    /// Refuses a policy that requires a wall which this host cannot build.
-    pub(crate) fn check_walls(&self, policy: &Policy) -> Result<(), Unavailable> {
-        for wall in &policy.isolation.require {
-            let found = self.findings.iter().find(|f| f.wall == wall.name());
-            if let Some(finding) = found.filter(|f| !f.ok) {
-                return Err(Unavailable {
-                    what: format!("{} ({})", wall.name(), finding.detail),
-                    advice: finding.advice.clone(),
-                });
-            }
-        }
-        if self.jail(policy) == Jail::Container {
-            // What stands in for namespaces there is not optional: without it one wall would be left.
-            let stands = |wall: Wall| policy.isolation.require.contains(&wall);
-            let chroot = self.findings.iter().find(|f| f.wall == "container");
-            if let Some(finding) = chroot.filter(|f| !f.ok) {
-                return Err(Unavailable {
-                    what: format!("container ({})", finding.detail),
-                    advice: finding.advice.clone(),
-                });
-            }
-            if !stands(Wall::Landlock) || !stands(Wall::Seccomp) || policy.network.mode != NetworkMode::None {
-                return Err(Unavailable {
-                    what: "namespaces".into(),
-                    advice: "without them a policy must require landlock and seccomp, and have no network"
-                        .into(),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// Namespaces wherever they can be made; the container's walls only where they cannot and the policy does not require them.
-    fn jail(&self, policy: &Policy) -> Jail {
-        let can = self.findings.iter().any(|f| f.wall == Wall::Namespaces.name() && f.ok);
-        let must = policy.isolation.require.iter().any(|w| matches!(w, Wall::Namespaces | Wall::Root));
-        if can || must { Jail::Namespaces } else { Jail::Container }
-    }
-
-    /// A new sandbox under `policy`.
+    /// A new sandbox under `policy`. Given up half-way, it is finished in the background and taken down there.
     pub(crate) async fn make(self: &Arc<Self>, policy: Arc<Policy>) -> Result<Sandbox, StartError> {
-        self.check_walls(&policy)?;
+        walls::check(&self.findings, &policy)?;
         let maker = Arc::clone(self);
-        let blocking = tokio::task::spawn_blocking({
-            let policy = Arc::clone(&policy);
-            move || maker.make_blocking(&policy)
-        });
-        let made = blocking.await.map_err(|e| step("make the sandbox", io::Error::other(e)))??;
-        self.finish(made, &policy).map_err(|e| step("attach to the sandbox", e))
+        let made = tokio::task::spawn_blocking(move || maker.make_blocking(&policy)).await;
+        made.map_err(|e| step("make the sandbox", io::Error::other(e)))?
     }
 
-    fn make_blocking(&self, policy: &Policy) -> Result<Made, StartError> {
+    fn make_blocking(&self, policy: &Policy) -> Result<Sandbox, StartError> {
+        match self.attempt(policy, Fork::IfPossible) {
+            Err(Failure::Lost(error)) => {
+                tracing::warn!(%error, "what was begun of a sandbox is taken down, and it is made anew, from scratch");
+                Ok(self.attempt(policy, Fork::No)?)
+            }
+            other => Ok(other?),
+        }
+    }
+
+    /// One attempt, which leaves nothing if it fails.
+    fn attempt(&self, policy: &Policy, fork: Fork) -> Result<Sandbox, Failure> {
         let image = Image::load(&self.config.images_dir, &policy.image)
             .map_err(|e| StartError::Image { image: policy.image.clone(), what: e.to_string() })?;
         let filters = self.filters(policy)?;
-        let jail = self.jail(policy);
-        let zygote = if jail == Jail::Namespaces { self.zygote_for(policy, &image) } else { None };
-        let origin = if zygote.is_some() { "zygote" } else { "exec" };
-        let id = SandboxId::random().map_err(random)?;
-        let nonce = random_hex()?;
-        let mut undo = Undo::default();
-
-        let directory = self.config.state_dir.join(id.as_str());
-        fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&directory)
-            .map_err(|e| step("create the sandbox's directory", e))?;
-        undo.directory = Some(directory.clone());
-        let outer = self.ids.next();
-        let name = id.as_str().to_lowercase();
-        let lodging = (jail == Jail::Container)
-            .then(|| (image.root.clone(), name.clone(), outer.launcher.0, outer.launcher.1));
-        let record = Record { version: 1, nonce: nonce.clone(), lodging };
-        record.write(&directory).map_err(|e| step("write the sandbox's record", e))?;
-        let listener = listen(&directory).map_err(|e| step("listen on the control socket", e))?;
-
-        let group = self.group(policy, id.as_str())?;
-        undo.group.clone_from(&group);
-        let doors = group.as_ref().map_or(Ok(Vec::new()), Group::doors);
-        let doors = doors.map_err(|e| step("open the cgroup", io::Error::other(e)))?;
-
-        if jail == Jail::Container {
-            let (uid, gid) = outer.launcher;
-            undo.lodging = Some(Lodging {
-                root: image.root.clone(),
-                sandbox: name.clone(),
-                uid,
-                gid,
-                launcher: Arc::clone(&self.launcher),
-            });
-            container::prepare(&image.root, &name, uid, gid).map_err(|e| step(&e.step, e.errno.into()))?;
-        }
+        let jail = walls::jail(&self.findings, policy);
+        let may_fork = jail == Jail::Namespaces && fork == Fork::IfPossible;
+        let zygote = if may_fork { self.zygote_for(policy, &image) } else { None };
+        let birth = self.birth(jail)?;
+        let mut remains = Remains::default();
+        let listener = self.intend(&birth, &image, &mut remains)?;
+        let doors = self.furnish(&birth, policy, &image, &mut remains)?;
         let identity = Identity {
-            sandbox: name,
-            nonce: nonce.clone(),
+            sandbox: birth.name.clone(),
+            nonce: birth.nonce.clone(),
             machine_id: random_hex()?,
-            outer: if zygote.is_some() { outer.zygote } else { outer.launcher },
+            outer: if zygote.is_some() { birth.outer.zygote } else { birth.outer.launcher },
             privileged: self.ids.privileged(),
             cgroups: doors.len(),
             warm: zygote.is_some(),
+            orphan: self.config.orphan,
             jail,
         };
         let plan = lower::lower(policy, &image, filters, identity);
-        let (mut report, theirs) = io::pipe().map_err(|e| step("make a pipe", e))?;
-        let mut fds: Vec<RawFd> = vec![listener.as_raw_fd(), theirs.as_raw_fd()];
-        fds.extend(doors.iter().map(AsRawFd::as_raw_fd));
-        let pidfd = self.order(plan, zygote.as_deref(), &fds)?;
-        undo.pidfd = pidfd.try_clone().ok();
-        drop((theirs, listener, doors));
-
-        let mut text = Vec::new();
-        report.read_to_end(&mut text).map_err(|e| step("read the sandbox's report", e))?;
-        match serde_json::from_slice(&text) {
-            Ok(Started::Up) => {}
-            Ok(Started::Failed { step: what, errno }) => {
-                return Err(step(&what, io::Error::from_raw_os_error(errno)));
-            }
-            Err(_) => {
-                return Err(step("start the sandbox", io::Error::other("it died before its walls stood")));
-            }
-        }
-        let stream = connect(&directory).map_err(|e| step("connect to the sandbox", e))?;
-        let (stream, hello) =
-            Control::attach(stream, &nonce).map_err(|e| step("attach to the sandbox", e))?;
-        Ok(Made { id, nonce, stream, hello, origin, image: image.name, undo, pidfd })
+        let pipe = self.order(plan, zygote.as_deref(), listener, doors, &mut remains)?;
+        stand(report::read(pipe, report::PATIENCE))?;
+        let mut sandbox = self.attach(birth, policy, remains)?;
+        let origin = if zygote.is_some() { "zygote" } else { "exec" };
+        sandbox.walls.push(("start".into(), origin.into()));
+        sandbox.walls.push(("image".into(), image.name));
+        Ok(sandbox)
     }
 
-    /// The asynchronous end: from here on, the sandbox cleans up behind itself.
-    fn finish(&self, made: Made, policy: &Policy) -> io::Result<Sandbox> {
-        let Made { id, nonce, stream, hello, origin, image, mut undo, pidfd } = made;
-        let egress = match hello.proxy {
-            Some(listener) => Some(self.config.egress.serve(id.clone(), policy.network.clone(), listener)?),
-            None => None,
+    fn birth(&self, jail: Jail) -> Result<Birth, StartError> {
+        let id = SandboxId::random().map_err(random)?;
+        let name = id.as_str().to_lowercase();
+        Ok(Birth { id, name, nonce: random_hex()?, outer: self.ids.next(), jail })
+    }
+
+    /// What is on disk before the first kernel object exists: a directory with the way to speak to the sandbox, and where it lives.
+    fn intend(
+        &self,
+        birth: &Birth,
+        image: &Image,
+        remains: &mut Remains,
+    ) -> Result<UnixListener, StartError> {
+        let directory = self.config.state_dir.join(birth.id.as_str());
+        let made = fs::DirBuilder::new().mode(0o700).create(&directory);
+        made.map_err(|e| step("create the sandbox's directory", e))?;
+        remains.directory = Some(directory.clone());
+        let (uid, gid) = birth.outer.launcher;
+        let lodging =
+            (birth.jail == Jail::Container).then(|| (image.root.clone(), birth.name.clone(), uid, gid));
+        let cgroups = self.groups.as_ref().map(|host| host.existing(birth.id.as_str()).directories());
+        let record =
+            Record { version: 1, nonce: birth.nonce.clone(), lodging, cgroups: cgroups.unwrap_or_default() };
+        record.write(&directory).map_err(|e| step("write the sandbox's record", e))?;
+        listen(&directory).map_err(|e| step("listen on the control socket", e))
+    }
+
+    /// Its cgroup, whose doors are returned, and the storage of one that cannot mount any.
+    fn furnish(
+        &self,
+        birth: &Birth,
+        policy: &Policy,
+        image: &Image,
+        remains: &mut Remains,
+    ) -> Result<Vec<OwnedFd>, StartError> {
+        remains.group = self.group(policy, birth.id.as_str())?;
+        if birth.jail == Jail::Container {
+            let (uid, gid) = birth.outer.launcher;
+            let (root, sandbox) = (image.root.clone(), birth.name.clone());
+            let launcher = Arc::clone(&self.launcher);
+            remains.lodging = Some(Lodging { root, sandbox, uid, gid, launcher });
+            container::prepare(&image.root, &birth.name, uid, gid)
+                .map_err(|e| step(&e.step, e.errno.into()))?;
+        }
+        let doors = remains.group.as_ref().map_or(Ok(Vec::new()), Group::doors);
+        doors.map_err(|e| step("open the cgroup", io::Error::other(e)))
+    }
+
+    /// Has its processes made. Returns the pipe on which the sandbox reports.
+    fn order(
+        &self,
+        plan: Plan,
+        zygote: Option<&Zygote>,
+        listener: UnixListener,
+        doors: Vec<OwnedFd>,
+        remains: &mut Remains,
+    ) -> Result<PipeReader, Failure> {
+        let (pipe, theirs) = io::pipe().map_err(|e| step("make a pipe", e))?;
+        let mut fds: Vec<RawFd> = vec![listener.as_raw_fd(), theirs.as_raw_fd()];
+        fds.extend(doors.iter().map(AsRawFd::as_raw_fd));
+        let order = Order::Sandbox { plan: Box::new(plan) };
+        let given = match zygote {
+            Some(zygote) => zygote.orders.give(&order, &fds),
+            None => self.launcher.give(&order, &fds),
         };
+        remains.pidfd = Some(given.map_err(|error| match error {
+            OrderError::Refused(source) => Failure::Start(step(ORDER, source)),
+            lost @ OrderError::Broken(_) => Failure::Lost(lost),
+        })?);
+        Ok(pipe)
+    }
+
+    /// Speaks to a sandbox whose walls stand. Inside the runtime.
+    fn attach(&self, birth: Birth, policy: &Policy, mut remains: Remains) -> Result<Sandbox, StartError> {
+        let failed = |e| step("attach to the sandbox", e);
+        let stream = connect(remains.directory.as_deref().unwrap_or(Path::new(""))).map_err(failed)?;
+        let (stream, hello) = Control::attach(stream, &birth.nonce).map_err(failed)?;
+        if let Some(listener) = hello.proxy {
+            let served = self.config.egress.serve(birth.id.clone(), policy.network.clone(), listener);
+            remains.egress = Some(served.map_err(|e| step("serve the sandbox's way out", e))?);
+        }
         let (sender, gone) = watch::channel(None);
-        let control = Control::start(stream, &nonce, move |why| {
+        let told = move |why| {
             sender.send_replace(Some(why));
-        })?;
+        };
+        let control = Control::start(stream, &birth.nonce, told).map_err(failed)?;
         let mut walls: Vec<_> = hello.walls.into_iter().collect();
-        walls.push(("start".into(), origin.into()));
-        walls.push(("image".into(), image));
-        let layout = self.groups.as_ref().map_or("none", cgroup::Host::layout);
-        walls.push(("cgroup".into(), layout.into()));
-        let (directory, group, lodging) = (undo.directory.take(), undo.group.take(), undo.lodging.take());
-        undo.pidfd = None;
-        if lodging.is_some() {
+        walls.push(("cgroup".into(), self.groups.as_ref().map_or("none", cgroup::Host::layout).into()));
+        if birth.jail == Jail::Container {
             walls.push(("jail".into(), "container: user, chroot, Landlock, seccomp; no namespaces".into()));
         }
-        let remains = Remains {
-            pidfd,
-            group: group.clone(),
-            directory: directory.unwrap_or_default(),
-            egress,
-            lodging,
-        };
-        Ok(Sandbox { id, control, walls, gone, group, remains: Mutex::new(Some(remains)) })
+        let group = remains.group.clone();
+        Ok(Sandbox { id: birth.id, control, walls, gone, group, remains: Mutex::new(Some(remains)) })
     }
 
     fn filters(&self, policy: &Policy) -> Result<Vec<Vec<u64>>, StartError> {
@@ -228,27 +248,17 @@ impl Maker {
             return Ok(Vec::new());
         }
         let name = &policy.isolation.seccomp;
-        self.config.filters.get(name).cloned().ok_or_else(|| {
-            step(
-                "find the system call list",
-                io::Error::new(io::ErrorKind::NotFound, format!("no list named {name}")),
-            )
-        })
+        let missing = || io::Error::new(io::ErrorKind::NotFound, format!("no list named {name}"));
+        self.config.filters.get(name).cloned().ok_or_else(|| step("find the system call list", missing()))
     }
 
     fn group(&self, policy: &Policy, name: &str) -> Result<Option<Group>, StartError> {
         let Some(host) = &self.groups else { return Ok(None) };
         let resources = &policy.resources;
-        // One more for init, which must be able to fork even beside a guest that has used up its own.
+        // One more for init.
         let limits =
-            cgroup::Limits { memory: resources.memory, pids: resources.pids + 2, cpu: resources.cpu };
+            cgroup::Limits { memory: resources.memory, pids: resources.pids + 1, cpu: resources.cpu };
         host.create(name, limits).map(Some).map_err(|e| step("create the cgroup", io::Error::other(e)))
-    }
-
-    fn order(&self, plan: Plan, zygote: Option<&Zygote>, fds: &[RawFd]) -> Result<OwnedFd, StartError> {
-        let orders = zygote.map_or(&self.launcher.orders, |z| &z.orders);
-        let order = Order::Sandbox { plan: Box::new(plan) };
-        orders.give(&order, fds).map_err(|e| step("make the sandbox's namespaces", e))
     }
 
     /// The zygote to fork from, started if there is none. `None` means exec: asked for by the policy, or all that is left.
@@ -259,70 +269,23 @@ impl Maker {
         let places = Places::of(Jail::Namespaces, "", &policy.filesystem.workspace);
         let env = lower::environment(image, policy, &places);
         let key = format!("{}\0{}\0{env:?}", image.root.display(), image.name);
-        let slot = Arc::clone(lock(&self.zygotes).entry(key).or_default());
-        let mut zygote = lock(&slot);
-        if let Some(running) = zygote.as_ref() {
-            let running = Arc::clone(running);
-            if running.counts_child() {
-                // The next sandbox starts its successor; the kernel ends this one when its last order has been answered.
-                *zygote = None;
-            }
-            return Some(running);
-        }
         let log = self.config.state_dir.join("zygote.log");
-        match Zygote::start(&self.launcher, &self.config.zygote_library, image, &env, &self.ids, &log) {
-            Ok(started) => {
-                let started = Arc::new(started);
-                *zygote = Some(Arc::clone(&started));
-                Some(started)
-            }
-            Err(error) => {
-                tracing::warn!(image = image.name, %error, log = %log.display(), "no zygote; sandboxes are executed from scratch");
-                None
-            }
-        }
-    }
-
-    /// Ends the zygotes.
-    pub(crate) fn end_zygotes(&self) {
-        lock(&self.zygotes).clear();
+        let (launcher, library) = (&self.launcher, &self.config.zygote_library);
+        let start = || Zygote::start(launcher, library, image, &env, &self.ids, &log);
+        self.zygotes.get(&key, start).unwrap_or_else(|error| {
+            tracing::warn!(image = image.name, %error, log = %log.display(), "no zygote; sandboxes are executed from scratch");
+            None
+        })
     }
 }
 
-/// What has been made so far. Dropped before the end, it takes it down again.
-#[derive(Default)]
-struct Undo {
-    directory: Option<PathBuf>,
-    group: Option<Group>,
-    pidfd: Option<OwnedFd>,
-    lodging: Option<Lodging>,
-}
-
-impl Drop for Undo {
-    fn drop(&mut self) {
-        if let Some(pidfd) = self.pidfd.take()
-            && let Err(errno) = cloister_jail::kill(&pidfd)
-        {
-            tracing::warn!(%errno, "cannot kill a sandbox that did not start");
-        }
-        if let Some(Err(error)) = self.lodging.take().map(Lodging::clear) {
-            tracing::warn!(%error, "storage left behind by a sandbox that did not start");
-        }
-        if let Some(group) = self.group.take() {
-            for left in remove_group(&group) {
-                tracing::warn!(left, "left behind by a sandbox that did not start");
-            }
-        }
-        if let Some(directory) = self.directory.take()
-            && let Err(error) = fs::remove_dir_all(&directory)
-        {
-            tracing::warn!(directory = %directory.display(), %error, "left behind by a sandbox that did not start");
-        }
+/// What the sandbox says of its walls.
+fn stand(report: io::Result<Option<Started>>) -> Result<(), StartError> {
+    match report.map_err(|e| step("read the sandbox's report", e))? {
+        Some(Started::Up) => Ok(()),
+        Some(Started::Failed { step: what, errno }) => Err(step(&what, io::Error::from_raw_os_error(errno))),
+        None => Err(step("start the sandbox", io::Error::other("it died before its walls stood"))),
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn step(what: &str, source: io::Error) -> StartError {

@@ -4,22 +4,41 @@ use crate::maker::Maker;
 use crate::sandbox::Sandbox;
 use cloister_core::policy::{Policy, StartMode};
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep, timeout};
 
-/// Pause after a failed start, so that a broken host is not hammered.
-const RETRY: Duration = Duration::from_secs(5);
+/// First pause after a failed start, so that a broken host is not hammered; doubled up to [`LONGEST_PAUSE`].
+const PAUSE: Duration = Duration::from_secs(1);
+/// Longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Time that warming may take; a cold one is handed out all the same.
 const WARMING: Duration = Duration::from_secs(20);
+/// Age at which one that nobody took is replaced: it has an old image's files and an old zygote's memory layout.
+const AGE: Duration = Duration::from_secs(1800);
+/// How often a full pool looks whether one of its sandboxes has died.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// The pool of one policy.
 pub(crate) struct Pool {
     policy: Arc<Policy>,
     size: usize,
-    ready: Mutex<VecDeque<Sandbox>>,
+    ready: Mutex<VecDeque<Ready>>,
     taken: Notify,
+    ending: watch::Sender<bool>,
     filler: Mutex<Option<tokio::task::JoinHandle<()>>>,
+}
+
+struct Ready {
+    sandbox: Sandbox,
+    since: Instant,
+}
+
+impl Ready {
+    fn is_stale(&self) -> bool {
+        !self.sandbox.lives() || self.since.elapsed() > AGE
+    }
 }
 
 impl Pool {
@@ -30,6 +49,7 @@ impl Pool {
             size,
             ready: Mutex::default(),
             taken: Notify::new(),
+            ending: watch::Sender::new(false),
             filler: Mutex::default(),
         })
     }
@@ -46,40 +66,68 @@ impl Pool {
         *lock(&self.filler) = Some(task);
     }
 
-    async fn run(self: Arc<Self>, maker: Arc<Maker>) {
-        loop {
-            if lock(&self.ready).len() >= self.size {
-                self.taken.notified().await;
+    async fn run(&self, maker: Arc<Maker>) {
+        let mut ending = self.ending.subscribe();
+        let mut pause = PAUSE;
+        while !*ending.borrow() {
+            self.discard_stale().await;
+            if self.ready() >= self.size {
+                tokio::select! {
+                    () = self.taken.notified() => {}
+                    () = sleep(LOOK) => {}
+                    _ = ending.changed() => {}
+                }
                 continue;
             }
+            // Not given up when the server ends: it would be taken down after its launcher.
             match maker.make(Arc::clone(&self.policy)).await {
                 Ok(sandbox) => {
-                    match tokio::time::timeout(WARMING, sandbox.control.warm()).await {
-                        Ok(Ok(())) => {}
-                        Ok(Err(error)) => tracing::warn!(%error, "a ready sandbox could not be warmed"),
-                        Err(_) => tracing::warn!("a ready sandbox did not get warm in time"),
+                    pause = PAUSE;
+                    tokio::select! {
+                        () = self.admit(sandbox) => {}
+                        _ = ending.changed() => {}
                     }
-                    lock(&self.ready).push_back(sandbox);
                 }
                 Err(error) => {
                     tracing::warn!(policy = self.policy.name, %error, "cannot make a ready sandbox");
-                    tokio::time::sleep(RETRY).await;
+                    tokio::select! {
+                        () = sleep(pause) => {}
+                        _ = ending.changed() => {}
+                    }
+                    pause = (2 * pause).min(LONGEST_PAUSE);
                 }
             }
         }
     }
 
+    /// Warms a sandbox and makes it available.
+    async fn admit(&self, sandbox: Sandbox) {
+        // Until it is taken its life is the pool's business, however short a session's may be.
+        let warmed = async {
+            sandbox.control.set_ttl(2 * AGE).await?;
+            sandbox.control.warm().await
+        };
+        match timeout(WARMING, warmed).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(policy = self.policy.name, %error, "a ready sandbox has ended before it was warm");
+                return destroy(sandbox).await;
+            }
+            Err(_) => tracing::warn!(policy = self.policy.name, "a ready sandbox did not get warm in time"),
+        }
+        lock(&self.ready).push_back(Ready { sandbox, since: Instant::now() });
+    }
+
     /// A ready sandbox, if there is one that lives.
     pub(crate) fn take(&self) -> Option<Sandbox> {
-        loop {
-            let sandbox = lock(&self.ready).pop_front();
-            self.taken.notify_one();
-            let sandbox = sandbox?;
-            if sandbox.gone.borrow().is_none() {
-                return Some(sandbox);
-            }
-            tokio::spawn(async move { sandbox.destroy().await });
-        }
+        let taken = {
+            let mut ready = lock(&self.ready);
+            // Dead ones are left to the filler, which is woken.
+            let first = ready.iter().position(|one| !one.is_stale())?;
+            ready.remove(first)
+        };
+        self.taken.notify_one();
+        taken.map(|one| one.sandbox)
     }
 
     /// How many are ready.
@@ -87,23 +135,40 @@ impl Pool {
         lock(&self.ready).len()
     }
 
-    /// Stops refilling and destroys what is ready.
-    pub(crate) async fn end(&self) {
-        let filler = lock(&self.filler).take();
-        if let Some(task) = filler {
-            task.abort();
-            // Aborted at an await: what it was making is dropped, and dropping takes it down.
-            let _: Result<(), _> = task.await;
+    async fn discard_stale(&self) {
+        let stale: Vec<Ready> = {
+            let mut ready = lock(&self.ready);
+            let (stale, fresh) = std::mem::take(&mut *ready).into_iter().partition(Ready::is_stale);
+            *ready = fresh;
+            Vec::from(stale)
+        };
+        for one in stale {
+            destroy(one.sandbox).await;
         }
-        let ready: Vec<Sandbox> = lock(&self.ready).drain(..).collect();
-        for sandbox in ready {
-            for left in sandbox.destroy().await.left_behind {
-                tracing::warn!(left, "left behind by a ready sandbox");
-            }
+    }
+
+    /// Stops refilling and destroys what is ready. A sandbox that is being made is waited for.
+    pub(crate) async fn end(&self) {
+        self.ending.send_replace(true);
+        let filler = lock(&self.filler).take();
+        if let Some(task) = filler
+            && let Err(error) = task.await
+        {
+            tracing::warn!(policy = self.policy.name, %error, "the pool's filler broke off");
+        }
+        let ready: Vec<Ready> = lock(&self.ready).drain(..).collect();
+        for one in ready {
+            destroy(one.sandbox).await;
         }
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+async fn destroy(sandbox: Sandbox) {
+    for left in sandbox.destroy().await.left_behind {
+        tracing::warn!(left, "left behind by a ready sandbox");
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

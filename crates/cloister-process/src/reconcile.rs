@@ -1,9 +1,10 @@
 //! What a crashed server left behind: every sandbox directory is a sandbox that may still live, and is ended and removed.
 
+use crate::launcher::Launcher;
 use crate::maker::connect;
-use crate::orders::Launcher;
-use crate::sandbox::{Lodging, remove_group};
-use cloister_jail::cgroup;
+use crate::remains::{Lodging, remove_group};
+use cloister_core::SandboxId;
+use cloister_jail::cgroup::{self, Group};
 use cloister_jail::guest::frame;
 use cloister_jail::guest::message::Request;
 use serde::{Deserialize, Serialize};
@@ -23,9 +24,17 @@ pub(crate) struct Record {
     pub(crate) nonce: String,
     /// Where it lives, if it has no namespaces that end with it: the image's root, its name there, and its user and group.
     pub(crate) lodging: Option<(PathBuf, String, u32, u32)>,
+    /// The directories of its cgroup. They lie below the group of the server that made them, and the next server may be started
+    /// from another one (another login, another unit).
+    #[serde(default)]
+    pub(crate) cgroups: Vec<PathBuf>,
 }
 
 impl Record {
+    fn read(directory: &Path) -> io::Result<Self> {
+        Ok(serde_json::from_slice(&fs::read(directory.join("record.json"))?)?)
+    }
+
     /// Writes it, readable by the server only.
     pub(crate) fn write(&self, directory: &Path) -> io::Result<()> {
         let mut file = fs::OpenOptions::new()
@@ -44,14 +53,29 @@ pub(crate) fn reconcile(
     launcher: &Arc<Launcher>,
 ) -> io::Result<usize> {
     let mut ended = 0;
+    let current: Vec<&Path> = groups.map(cgroup::Host::places).unwrap_or_default();
     for entry in fs::read_dir(state_dir)?.flatten() {
         if !entry.file_type().is_ok_and(|t| t.is_dir()) {
             continue;
         }
         let directory = entry.path();
+        // Whatever somebody else keeps here is not ours to remove.
+        if entry.file_name().to_str().and_then(SandboxId::parse).is_none() {
+            tracing::warn!(directory = %directory.display(), "not a sandbox's; put other things somewhere else");
+            continue;
+        }
         // Refused where nobody listens any more: it has ended by itself.
-        if let Err(error) = shut_down(&directory, launcher) {
-            tracing::debug!(directory = %directory.display(), %error, "a left-over sandbox did not answer");
+        match Record::read(&directory) {
+            Err(error) => {
+                tracing::debug!(directory = %directory.display(), %error, "a left-over sandbox has no record");
+            }
+            Ok(record) => {
+                let cgroups = record.cgroups.clone();
+                if let Err(error) = shut_down(&directory, record, launcher) {
+                    tracing::debug!(directory = %directory.display(), %error, "a left-over sandbox did not answer");
+                }
+                cgroups.iter().for_each(|path| remove_directory(path, &current));
+            }
         }
         ended += 1;
         if let Err(error) = fs::remove_dir_all(&directory) {
@@ -68,8 +92,22 @@ pub(crate) fn reconcile(
     Ok(ended)
 }
 
-fn shut_down(directory: &Path, launcher: &Arc<Launcher>) -> io::Result<()> {
-    let record: Record = serde_json::from_slice(&fs::read(directory.join("record.json"))?)?;
+/// Removes one directory of a group that an earlier server made, and with the last one that server's own.
+fn remove_directory(path: &Path, current: &[&Path]) {
+    // Killing and removing go by directory, whatever the version is.
+    for left in remove_group(&Group::of_directory(path)) {
+        tracing::warn!(left, "cannot remove a left-over cgroup");
+    }
+    let former = path.parent().filter(|parent| !current.contains(parent));
+    if let Some(former) = former
+        && fs::remove_dir(former).is_ok()
+    {
+        // Shared by all servers of that group; it stays while one of them uses it.
+        let _: Option<io::Result<()>> = former.parent().map(fs::remove_dir);
+    }
+}
+
+fn shut_down(directory: &Path, record: Record, launcher: &Arc<Launcher>) -> io::Result<()> {
     let told = tell(directory, record.nonce);
     if let Some((root, sandbox, uid, gid)) = record.lodging {
         Lodging { root, sandbox, uid, gid, launcher: Arc::clone(launcher) }.clear()?;
@@ -86,4 +124,63 @@ fn tell(directory: &Path, nonce: String) -> io::Result<()> {
     }
     // The end of the stream is the end of its init.
     io::copy(&mut Read::by_ref(&mut stream).take(1 << 30), &mut io::sink()).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn left_over_sandboxes_are_told_to_end_and_other_directories_stay() {
+        let state = tempfile::tempdir().unwrap();
+        let launcher = Arc::new(Launcher::start(Path::new("/bin/cat"), state.path()).unwrap());
+        let (answers, silent, foreign) =
+            (state.path().join("01AAA"), state.path().join("01BBB"), state.path().join("not-a-sandbox"));
+        for directory in [&answers, &silent, &foreign] {
+            fs::create_dir(directory).unwrap();
+        }
+        let record = Record { version: 1, nonce: "n".into(), lodging: None, cgroups: Vec::new() };
+        record.write(&answers).unwrap();
+        fs::write(silent.join("record.json"), "not JSON").unwrap();
+        let listener = UnixListener::bind(answers.join("ctl.sock")).unwrap();
+        let init = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut heard = Vec::new();
+            stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+            drop(stream.read_to_end(&mut heard));
+            String::from_utf8_lossy(&heard).into_owned()
+        });
+        assert_eq!(reconcile(state.path(), None, &launcher).unwrap(), 2);
+        let heard = init.join().unwrap();
+        assert!(heard.contains("attach") && heard.contains("shutdown"), "{heard:?}");
+        assert!(!answers.exists() && !silent.exists() && foreign.exists());
+        launcher.end();
+    }
+
+    #[test]
+    fn groups_of_a_server_that_ran_in_another_group_are_removed_with_their_base() {
+        let hierarchy = tempfile::tempdir().unwrap();
+        let base = |group: &str| hierarchy.path().join(group).join("cloister/instance");
+        let (former, current) = (base("former"), base("current"));
+        for base in [&former, &current] {
+            fs::create_dir_all(base.join("A")).unwrap();
+            fs::create_dir_all(base.join("B")).unwrap();
+        }
+        let own = [current.as_path()];
+        remove_directory(&former.join("A"), &own);
+        assert!(former.join("B").exists(), "other sandboxes are not touched");
+        remove_directory(&former.join("B"), &own);
+        assert!(hierarchy.path().join("former").exists() && !former.exists());
+        assert!(!hierarchy.path().join("former/cloister").exists());
+        remove_directory(&current.join("A"), &own);
+        remove_directory(&current.join("B"), &own);
+        assert!(current.exists(), "this server goes on using it");
+    }
+
+    #[test]
+    fn a_record_of_an_earlier_release_is_read() {
+        let record: Record = serde_json::from_str(r#"{"version":1,"nonce":"n","lodging":null}"#).unwrap();
+        assert!(record.cgroups.is_empty() && record.nonce == "n");
+    }
 }

@@ -10,11 +10,14 @@ use cloister_jail::cgroup;
 use cloister_jail::guest::message::{self, Form, Report, ToolResult};
 use std::time::Duration;
 
+/// Forms of one display. Drivers send at most 16; ten thousand empty ones would cost the server more than they say.
+const FORMS: usize = 32;
+
 /// The forms of a display; lengths that do not fit the blob are a guest's nonsense and end the list.
 pub(crate) fn rich(forms: Vec<Form>, blob: &Bytes) -> Rich {
     let mut rest = blob.clone();
     let mut rich = Rich::default();
-    for form in forms {
+    for form in forms.into_iter().take(FORMS) {
         let Ok(length) = usize::try_from(form.len) else { break };
         if length > rest.len() {
             break;
@@ -29,8 +32,8 @@ pub(crate) type Measured = Option<(cgroup::Usage, cgroup::Usage)>;
 
 /// The outcome of a foreground call.
 pub(crate) fn execution(report: Report, traceback: &Bytes, measured: Measured, policy: &Policy) -> Outcome {
-    let limits = limits(&report, measured, policy);
     let traceback = String::from_utf8_lossy(traceback).into_owned();
+    let limits = limits(&report, &traceback, measured, policy);
     let error = report.error.map(|(name, message)| GuestError { name, message, traceback });
     let ended = match report.ended {
         message::Ended::Completed => Ended::Completed,
@@ -56,7 +59,14 @@ pub(crate) fn execution(report: Report, traceback: &Bytes, measured: Measured, p
     })
 }
 
-fn limits(report: &Report, measured: Measured, policy: &Policy) -> Vec<LimitHit> {
+/// EAGAIN is also what a socket that is not ready says, so the traceback has to name a fork.
+fn refused_to_fork(report: &Report, traceback: &str) -> bool {
+    report.error.as_ref().is_some_and(|(name, message)| {
+        message.contains("can't start new thread") || name == "BlockingIOError" && traceback.contains("fork")
+    })
+}
+
+fn limits(report: &Report, traceback: &str, measured: Measured, policy: &Policy) -> Vec<LimitHit> {
     let mut hits = Vec::new();
     if let Some(ms) = report.deadline_ms {
         hits.push(LimitHit::Deadline { limit: Duration::from_millis(ms) });
@@ -66,7 +76,12 @@ fn limits(report: &Report, measured: Measured, policy: &Policy) -> Vec<LimitHit>
     if killed_for_memory || refused {
         hits.push(LimitHit::Memory { limit: policy.resources.memory });
     }
-    if measured.is_some_and(|(before, after)| after.pids_refused > before.pids_refused) {
+    // Without a group nobody counts the forks that were refused; the exception is all there is.
+    let no_fork = match measured {
+        Some((before, after)) => after.pids_refused > before.pids_refused,
+        None => refused_to_fork(report, traceback),
+    };
+    if no_fork {
         hits.push(LimitHit::Processes { limit: policy.resources.pids });
     }
     // The errno in the exception's text, for guests that clean up behind themselves.
@@ -100,6 +115,7 @@ pub(crate) fn tool(result: ToolResult, blob: Bytes) -> Option<Outcome> {
             let mut stderr = blob;
             let stdout = stderr.split_to(split);
             let status = match status.as_str() {
+                "submitted" => TaskStatus::Submitted,
                 "working" => TaskStatus::Working,
                 "completed" => TaskStatus::Completed,
                 "canceled" => TaskStatus::Canceled,

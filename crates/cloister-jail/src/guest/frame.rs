@@ -9,6 +9,9 @@ use serde::{Serialize, de::DeserializeOwned};
 /// Bytes of the two lengths.
 pub const HEADER: usize = 8;
 
+/// Bytes of a reader's buffer that stay allocated: in init they are the guest's memory.
+const KEPT: usize = 1 << 16;
+
 /// Limits of one direction of one channel. They are checked before anything is allocated, so that a length of 2^32-1 costs nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct Caps {
@@ -27,11 +30,11 @@ pub const CONTROL: Caps = Caps { json: 1 << 20, blob: 128 << 20 };
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
     /// A length is above its cap.
-    #[error("a frame of {json}+{blob} bytes exceeds the channel's limit")]
+    #[error("a message of {json} bytes with a blob of {blob} bytes exceeds the channel's limit")]
     TooLarge {
-        /// Announced JSON bytes.
+        /// JSON bytes.
         json: usize,
-        /// Announced blob bytes.
+        /// Blob bytes.
         blob: usize,
     },
     /// The JSON is not a message of this channel.
@@ -66,19 +69,29 @@ impl Lengths {
     }
 }
 
-/// A message as bytes.
+/// A message as bytes, without a look at the channel's limits: for what is small by its making.
 ///
 /// Fails when `message` does not serialise or is longer than four gigabytes; both are bugs of the sender.
 pub fn encode<M: Serialize>(message: &M, blob: &[u8]) -> Result<Vec<u8>, FrameError> {
-    let json = serde_json::to_vec(message)?;
-    let too_large = || FrameError::TooLarge { json: json.len(), blob: blob.len() };
-    let json_len = u32::try_from(json.len()).map_err(|_| too_large())?;
-    let blob_len = u32::try_from(blob.len()).map_err(|_| too_large())?;
-    let mut out = Vec::with_capacity(HEADER + json.len() + blob.len());
-    out.extend_from_slice(&json_len.to_be_bytes());
-    out.extend_from_slice(&blob_len.to_be_bytes());
-    out.extend_from_slice(&json);
+    let most = u32::MAX as usize;
+    let mut out = head(message, blob.len(), Caps { json: most, blob: most })?;
     out.extend_from_slice(blob);
+    Ok(out)
+}
+
+/// What stands before a blob of `blob` bytes: the lengths and the message. Fails where the receiver would close the channel.
+pub fn head<M: Serialize>(message: &M, blob: usize, caps: Caps) -> Result<Vec<u8>, FrameError> {
+    let mut out = vec![0; HEADER];
+    serde_json::to_writer(&mut out, message)?;
+    let json = out.len() - HEADER;
+    let too_large = || FrameError::TooLarge { json, blob };
+    if json > caps.json || blob > caps.blob {
+        return Err(too_large());
+    }
+    let lengths = [json, blob].map(|length| u32::try_from(length).map(u32::to_be_bytes));
+    for (place, length) in out.chunks_exact_mut(HEADER / 2).zip(lengths) {
+        place.copy_from_slice(&length.map_err(|_| too_large())?);
+    }
     Ok(out)
 }
 
@@ -94,6 +107,11 @@ impl Reader {
     /// A reader with the caps of its channel.
     pub fn new(caps: Caps) -> Self {
         Self { caps, buffer: Vec::new(), start: 0 }
+    }
+
+    /// Takes larger frames from now on, from a peer that has proved itself.
+    pub fn trust(&mut self, caps: Caps) {
+        self.caps = caps;
     }
 
     /// Adds bytes that were read.
@@ -113,11 +131,19 @@ impl Reader {
         let Some(frame) = pending.get(HEADER..lengths.total()) else { return Ok(None) };
         let (json, blob) = frame.split_at(lengths.json);
         let message = serde_json::from_slice(json)?;
+        if lengths.total() == pending.len() && lengths.blob > KEPT {
+            // The buffer becomes the blob: a hundred megabytes are not held twice.
+            let mut blob = std::mem::take(&mut self.buffer);
+            blob.drain(..self.start + HEADER + lengths.json);
+            self.start = 0;
+            return Ok(Some((message, blob)));
+        }
         let blob = blob.to_vec();
         self.start += lengths.total();
-        if self.start > 1 << 16 {
+        if self.start > KEPT {
             self.buffer.drain(..self.start);
             self.start = 0;
+            self.buffer.shrink_to(KEPT);
         }
         Ok(Some((message, blob)))
     }
@@ -144,6 +170,34 @@ mod tests {
             assert_eq!(seen.len(), 2, "cut at {cut}");
             assert_eq!(seen[0].1, b"print(1)\xff\0");
         }
+    }
+
+    #[test]
+    fn large_blobs_come_through_alone_and_among_others_and_their_memory_is_given_back() {
+        let blob: Vec<u8> = (0..3 << 20).map(|n| n as u8).collect();
+        let large = encode(&json!({"op": "write"}), &blob).unwrap();
+        let small = encode(&json!({"op": "exit"}), b"x").unwrap();
+        for frames in [large.clone(), [large.clone(), small.clone()].concat(), [small, large].concat()] {
+            let mut reader = Reader::new(CELL);
+            for part in frames.chunks(100_000) {
+                reader.push(part);
+            }
+            let mut seen = 0;
+            while let Some((message, got)) = reader.take::<Value>().unwrap() {
+                assert_eq!(got.as_slice(), if message["op"] == "write" { &blob[..] } else { b"x" });
+                seen += HEADER + message.to_string().len() + got.len();
+            }
+            assert_eq!(seen, frames.len());
+            assert!(reader.buffer.capacity() <= 2 * KEPT, "{}", reader.buffer.capacity());
+        }
+    }
+
+    #[test]
+    fn a_sender_refuses_what_the_receiver_would() {
+        let caps = Caps { json: 20, blob: 4 };
+        assert!(head(&json!({"op": "run"}), 4, caps).is_ok());
+        assert!(matches!(head(&json!({"op": "run"}), 5, caps), Err(FrameError::TooLarge { blob: 5, .. })));
+        assert!(matches!(head(&json!({"op": "a".repeat(20)}), 0, caps), Err(FrameError::TooLarge { .. })));
     }
 
     #[test]

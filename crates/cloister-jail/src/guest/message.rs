@@ -214,6 +214,44 @@ pub struct Report {
     pub wall_us: u64,
 }
 
+/// Bytes of an exception's name and message in a report.
+const SAID: usize = 64 << 10;
+/// Bytes of the changed files in a report, of the mebibyte that a message has.
+const FILES: usize = 512 << 10;
+
+impl Report {
+    /// Shortens what a guest can make long: a report that is too large for the channel would close it, and the session with it.
+    pub fn trim(&mut self) {
+        if let Some((name, message)) = &mut self.error {
+            cut(name, SAID / 16);
+            cut(message, SAID);
+        }
+        let mut left = FILES;
+        let fit = self.files.iter().take_while(|file| {
+            // Escaped, a path has at most twice its length: control characters are not in it (`init/path.rs`).
+            let size = 2 * file.path.len() + 64;
+            left.checked_sub(size).inspect(|rest| left = *rest).is_some()
+        });
+        let fit = fit.count();
+        self.files_truncated |= fit < self.files.len();
+        self.files.truncate(fit);
+    }
+}
+
+/// Shortens `text` to at most `most` bytes of JSON, and says so in it.
+fn cut(text: &mut String, most: usize) {
+    let mut size = 0;
+    let end = text.char_indices().find(|(_, c)| {
+        // `\u0001` is the longest that a character becomes.
+        size += if c.is_ascii_control() { 6 } else { 2 * c.len_utf8() };
+        size > most
+    });
+    if let Some((end, _)) = end {
+        text.truncate(end);
+        text.push('…');
+    }
+}
+
 /// See `cloister_core::event::Ended`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -278,7 +316,7 @@ pub enum ToolResult {
     Task {
         /// Its id.
         task: String,
-        /// `working`, `completed`, `canceled`, `failed`.
+        /// `submitted` (in the answer to a start), `working`, `completed`, `canceled`, `failed`.
         status: String,
         /// Bytes of the blob that are stdout.
         stdout: u64,
@@ -377,4 +415,41 @@ pub enum CellEvent {
         #[serde(default)]
         exit_code: i32,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guest::frame::{CONTROL, head};
+
+    #[test]
+    fn whatever_a_guest_does_its_report_fits_the_channel() {
+        for long in ["x", "\"", "\\", "\u{1}", "漢", "😀"] {
+            let long = long.repeat(1 << 20);
+            let path = "\"".repeat(12_000);
+            let changed = || Changed { path: path.clone(), size: u64::MAX, created: true };
+            let mut report = Report {
+                error: Some((long.clone(), long)),
+                files: std::iter::repeat_with(changed).take(256).collect(),
+                ..Report::default()
+            };
+            report.trim();
+            assert!(report.files_truncated && !report.files.is_empty());
+            assert!(report.error.as_ref().is_some_and(|(_, message)| message.ends_with('…')));
+            assert!(head(&report, 0, CONTROL).is_ok());
+        }
+    }
+
+    #[test]
+    fn what_is_short_is_left_alone() {
+        let changed = Changed { path: "größe.csv".into(), size: 1, created: true };
+        let mut report = Report {
+            error: Some(("ValueError".into(), "it's \"so\"".into())),
+            files: vec![changed],
+            ..Report::default()
+        };
+        report.trim();
+        assert_eq!(report.error, Some(("ValueError".into(), "it's \"so\"".into())));
+        assert!(!report.files_truncated && report.files.len() == 1);
+    }
 }

@@ -36,8 +36,8 @@ impl On {
 /// How far the call is.
 #[derive(Debug)]
 enum Stage {
-    /// The driver is still starting; these bytes are for it.
-    Waiting(Vec<u8>),
+    /// The driver is still starting.
+    Waiting,
     Running,
     Interrupted(Instant),
     Killed(Instant),
@@ -51,15 +51,20 @@ pub(super) struct Call {
     /// What runs it.
     pub(super) on: On,
     stage: Stage,
+    /// What the worker is asked, until it has been.
+    request: Option<Vec<u8>>,
     started: Instant,
+    /// The same on the clock of the processes' start times.
+    born: Duration,
     deadline: Instant,
     deadline_ms: u64,
     /// The deadline has passed (rather than somebody having asked).
     timed_out: bool,
     kept: [u64; 2],
     dropped: [u64; 2],
+    /// What of that was dropped before it began.
+    missed: u64,
     displays: u32,
-    shown: u64,
     pub(super) error: Option<(String, String)>,
     pub(super) traceback: Vec<u8>,
     before: Snapshot,
@@ -78,28 +83,40 @@ impl Call {
         Self {
             id,
             on,
-            stage: Stage::Waiting(request),
+            stage: Stage::Waiting,
+            request: Some(request),
             started,
+            born: crate::sys::boot_time(),
             deadline: started + Duration::from_millis(deadline_ms),
             deadline_ms,
             timed_out: false,
             kept: [0; 2],
             dropped: [0; 2],
+            missed: 0,
             displays: 0,
-            shown: 0,
             error: None,
             traceback: Vec::new(),
             before,
         }
     }
 
-    /// The worker takes requests: give it this one.
-    pub(super) fn begin(&mut self, worker: &mut Worker) {
-        if let Stage::Waiting(request) = &mut self.stage {
-            let request = std::mem::take(request);
-            self.stage = Stage::Running;
-            worker.send(&request);
+    /// The worker takes requests: give it this one. False if the call has been interrupted before it could begin.
+    pub(super) fn begin(&mut self, worker: &mut Worker) -> bool {
+        match (self.request.take(), &self.stage) {
+            (Some(request), Stage::Waiting) => {
+                self.stage = Stage::Running;
+                worker.send(request);
+                true
+            }
+            (Some(_), _) => false,
+            // A driver that says twice that it is ready.
+            (None, _) => true,
         }
+    }
+
+    /// Bytes of its request.
+    pub(super) fn size(&self) -> usize {
+        self.request.as_ref().map_or(0, Vec::len)
     }
 
     /// How much of `bytes` on stream 0 (stdout) or 1 (stderr) is still within the cap.
@@ -113,18 +130,26 @@ impl Call {
         room as usize
     }
 
-    /// Whether one more display of `size` bytes may pass. The driver keeps to the limits by itself; this is for one that a guest has taken over.
+    /// Counts output that was dropped before the call began.
+    pub(super) fn miss(&mut self, stream: usize, bytes: u64) {
+        if let Some(dropped) = self.dropped.get_mut(stream) {
+            *dropped += bytes;
+            self.missed += bytes;
+        }
+    }
+
+    /// Whether one more display of `size` bytes may pass. The driver keeps to the limits by itself; this is for one that a guest has
+    /// taken over.
     pub(super) fn admit_display(&mut self, size: usize, limits: &Limits) -> bool {
-        self.displays += 1;
-        self.shown += size as u64;
-        self.displays <= limits.displays.saturating_add(1)
-            && self.shown <= limits.display.saturating_mul(8).max(64 << 20)
+        self.displays = self.displays.saturating_add(1);
+        // One more is the value.
+        self.displays <= limits.displays.saturating_add(1) && size as u64 <= limits.display
     }
 
     /// When something is due.
     pub(super) fn wake(&self, grace: Duration) -> Option<Instant> {
         match self.stage {
-            Stage::Waiting(_) | Stage::Running => Some(self.deadline),
+            Stage::Waiting | Stage::Running => Some(self.deadline),
             Stage::Interrupted(since) => Some(since + grace),
             Stage::Killed(since) => Some(since + SECOND_KILL),
         }
@@ -133,9 +158,9 @@ impl Call {
     /// Lets time pass: interrupts at the deadline, kills after the grace period.
     pub(super) fn tick(&mut self, now: Instant, worker: Option<&Worker>, plan: &Plan, spared: &[Pid]) {
         let grace = Duration::from_millis(plan.limits.grace_ms);
-        let flooded = self.dropped.iter().sum::<u64>() > FLOOD;
+        let flooded = self.dropped.iter().sum::<u64>() - self.missed > FLOOD;
         match self.stage {
-            Stage::Running | Stage::Waiting(_) if now >= self.deadline || flooded => {
+            Stage::Running | Stage::Waiting if now >= self.deadline || flooded => {
                 self.timed_out = now >= self.deadline;
                 self.interrupt(worker);
             }
@@ -157,7 +182,7 @@ impl Call {
     /// Interrupts the worker; after the grace period it is killed.
     pub(super) fn interrupt(&mut self, worker: Option<&Worker>) {
         // A driver that is still starting has nothing to interrupt, but the grace period runs.
-        if matches!(self.stage, Stage::Running | Stage::Waiting(_)) {
+        if matches!(self.stage, Stage::Running | Stage::Waiting) {
             if let (Some(worker), Stage::Running) = (worker, &self.stage) {
                 worker.interrupt();
             }
@@ -165,30 +190,40 @@ impl Call {
         }
     }
 
-    /// The report of a call whose worker has said that it is done.
+    /// If the call has been interrupted: when it began, on the clock of [`process::kill_started_since`].
+    pub(super) fn interrupted_since(&self) -> Option<Duration> {
+        matches!(self.stage, Stage::Interrupted(_)).then_some(self.born)
+    }
+
+    /// Whether its worker has been killed, so that only the worker's death can end it.
+    pub(super) fn is_killed(&self) -> bool {
+        matches!(self.stage, Stage::Killed(_))
+    }
+
+    /// The report of a call whose worker has said that it is done. Whether it was interrupted is not for the worker to say.
     pub(super) fn finish(self, status: &str, exit_code: i32, plan: &Plan) -> (String, Report, Vec<u8>) {
         let ended = match (&self.stage, status) {
-            (Stage::Interrupted(_) | Stage::Killed(_), _) | (_, "interrupted") => Ended::Interrupted,
+            (Stage::Interrupted(_) | Stage::Killed(_), _) => Ended::Interrupted,
             (_, "exit") => Ended::Exited,
             _ => Ended::Completed,
         };
         self.report(ended, exit_code, false, plan)
     }
 
-    /// The report of a call whose worker has ended with `status` (of a shell: 128 and the signal, if it was one).
-    pub(super) fn worker_ended(self, status: i32, plan: &Plan) -> (String, Report, Vec<u8>) {
+    /// The report of a call whose worker has ended with `status`, by a signal or not.
+    pub(super) fn worker_ended(self, status: i32, signaled: bool, plan: &Plan) -> (String, Report, Vec<u8>) {
         let ended = match (&self.stage, &self.on) {
             (Stage::Killed(_), _) => Ended::Killed,
-            (_, On::Shell) if status < 128 => Ended::Exited,
+            (_, On::Shell) if !signaled => Ended::Exited,
             _ => Ended::Died,
         };
         self.report(ended, status, true, plan)
     }
 
-    /// The report of a call that could not start.
+    /// The report of a call that could not start. What state there is, is untouched.
     pub(super) fn failed_to_start(mut self, why: String, plan: &Plan) -> (String, Report, Vec<u8>) {
         self.error = Some(("StartError".into(), why));
-        self.report(Ended::Died, 126, true, plan)
+        self.report(Ended::Completed, 126, false, plan)
     }
 
     fn report(
@@ -203,7 +238,7 @@ impl Call {
         let (files, files_truncated) = self.before.changes(&after, workspace, plan.limits.files as usize);
         let disk_full = nix::sys::statvfs::statvfs(workspace)
             .is_ok_and(|fs| fs.blocks_available() == 0 || fs.files_available() == 0);
-        let report = Report {
+        let mut report = Report {
             exit_code,
             ended,
             error: self.error,
@@ -215,6 +250,7 @@ impl Call {
             files_truncated,
             wall_us: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
         };
+        report.trim();
         (self.id, report, self.traceback)
     }
 }

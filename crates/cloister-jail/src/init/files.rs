@@ -3,6 +3,7 @@
 use super::path::{printable, resolve, show};
 use crate::guest::frame::CONTROL;
 use crate::guest::message::{ListedEntry, ToolResult, WriteFile};
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
@@ -10,24 +11,24 @@ use std::path::{Path, PathBuf};
 
 /// Entries of one listing (FS-17: a directory may have a million).
 const LISTED: usize = 10_000;
+/// Bytes of them, since names may be long: what one message may have, but for its frame.
+const LISTING: usize = CONTROL.json - 1024;
 /// statfs(2): procfs. Its files look regular and speak of init itself.
 const PROC_SUPER_MAGIC: nix::libc::c_long = 0x9fa0;
 
-/// A file's whole content.
-pub(super) fn read_whole(workspace: &str, text: &str) -> Result<Vec<u8>, String> {
+/// A file's whole content, if it is within the `room` that is left of its answer.
+pub(super) fn read_whole(workspace: &str, text: &str, room: usize) -> Result<Vec<u8>, String> {
     let (mut file, size) = open(workspace, text)?;
-    if size > CONTROL.blob as u64 {
+    if size > room as u64 {
+        let advice = if room == CONTROL.blob { "download it in ranges" } else { "read fewer files at once" };
         return Err(format!(
-            "{text}: the file has {size} bytes, more than the {} that one answer carries; download it in ranges",
+            "{text}: the file has {size} bytes, and with it the answer would have more than the {} that it carries; {advice}",
             CONTROL.blob
         ));
     }
     let mut data = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
     // The file may grow while it is read; what comes after the limit is not ours to carry.
-    Read::by_ref(&mut file)
-        .take(CONTROL.blob as u64)
-        .read_to_end(&mut data)
-        .map_err(|e| describe(text, &e))?;
+    Read::by_ref(&mut file).take(room as u64).read_to_end(&mut data).map_err(|e| describe(text, &e))?;
     Ok(data)
 }
 
@@ -57,12 +58,12 @@ pub(super) fn read_range(
 
 fn open(workspace: &str, text: &str) -> Result<(File, u64), String> {
     let path = resolve(workspace, text).map_err(|e| format!("{text}: {e}"))?;
-    // Non-blocking, so that a FIFO with a tempting name stops nobody (CAP-04).
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY)
-        .open(&path)
-        .map_err(|e| describe(text, &e))?;
+    // Non-blocking, so that a FIFO with a tempting name stops nobody (CAP-04). Without magic links, since those of /proc/self are
+    // init's: its `exe` is the jail program, a file of the host (CVE-2019-5736 began like that).
+    let how = OpenHow::new()
+        .flags(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    let file = openat2(AT_FDCWD, &path, how).map(File::from).map_err(|e| describe(text, &e.into()))?;
     let meta = file.metadata().map_err(|e| describe(text, &e))?;
     let procfs = nix::sys::statfs::fstatfs(&file).is_ok_and(|fs| fs.filesystem_type().0 == PROC_SUPER_MAGIC);
     if meta.is_dir() {
@@ -75,9 +76,18 @@ fn open(workspace: &str, text: &str) -> Result<(File, u64), String> {
 }
 
 /// Writes all files or none: every content goes to a temporary name first, then all are renamed; a failure puts everything back.
-pub(super) fn write_all(workspace: &str, files: &[WriteFile], blob: &[u8]) -> ToolResult {
+///
+/// `most`: bytes of one file. Init's own limit is the host's, so what holds for a guest's files is checked here.
+pub(super) fn write_all(workspace: &str, files: &[WriteFile], blob: &[u8], most: u64) -> ToolResult {
     let mut undo = Undo::default();
-    match stage_and_rename(workspace, files, blob, &mut undo) {
+    let too_large = files.iter().find(|file| file.len > most);
+    let written = match too_large {
+        Some(file) => {
+            Err(format!("{}: has {} bytes, and one file may have at most {most}", file.path, file.len))
+        }
+        None => stage_and_rename(workspace, files, blob, &mut undo),
+    };
+    match written {
         Ok(written) => {
             undo.commit();
             ToolResult::Written { files: written }
@@ -187,11 +197,16 @@ pub(super) fn list(workspace: &str, text: &str) -> ToolResult {
             Err(e) => return ToolResult::Failed { message: format!("{text}: {e}") },
         },
     };
+    // The names there are init's own: the descriptors it has, the addresses of its memory.
+    if nix::sys::statfs::statfs(&directory).is_ok_and(|fs| fs.filesystem_type().0 == PROC_SUPER_MAGIC) {
+        return ToolResult::Failed { message: format!("{text}: is part of /proc; list it with a command") };
+    }
     let entries = match fs::read_dir(&directory) {
         Ok(entries) => entries,
         Err(e) => return ToolResult::Failed { message: describe(text, &e) },
     };
     let mut listed = Vec::new();
+    let mut room = LISTING;
     let mut truncated = false;
     for entry in entries.flatten() {
         if listed.len() == LISTED {
@@ -205,37 +220,24 @@ pub(super) fn list(workspace: &str, text: &str) -> ToolResult {
             t if t.is_symlink() => "symlink",
             _ => "other",
         };
-        listed.push(ListedEntry {
+        let entry = ListedEntry {
             name: printable(&entry.file_name()),
             path: show(workspace, &entry.path()),
             kind: kind.into(),
             size: if meta.is_file() { meta.len() } else { 0 },
             modified: meta.mtime(),
-        });
+        };
+        // With its comma.
+        let size = serde_json::to_vec(&entry).map_or(0, |json| json.len() + 1);
+        let Some(rest) = room.checked_sub(size) else {
+            truncated = true;
+            break;
+        };
+        room = rest;
+        listed.push(entry);
     }
     listed.sort_by(|a, b| a.name.cmp(&b.name));
     ToolResult::Listing { entries: listed, truncated }
-}
-
-/// Removes files and trees. A symbolic link is removed, not followed.
-pub(super) fn remove(workspace: &str, paths: &[String]) -> ToolResult {
-    let mut removed = Vec::new();
-    let mut failed = Vec::new();
-    for text in paths {
-        let outcome = resolve(workspace, text).map_err(|e| e.to_string()).and_then(|path| {
-            if path == Path::new(workspace) {
-                return Err("is the workspace itself; remove what is in it".to_owned());
-            }
-            let meta = fs::symlink_metadata(&path).map_err(|e| reason(&e))?;
-            let gone = if meta.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-            gone.map_err(|e| reason(&e))
-        });
-        match outcome {
-            Ok(()) => removed.push(text.clone()),
-            Err(why) => failed.push((text.clone(), why)),
-        }
-    }
-    ToolResult::Removed { removed, failed }
 }
 
 fn describe(path: &str, error: &io::Error) -> String {
@@ -243,7 +245,7 @@ fn describe(path: &str, error: &io::Error) -> String {
 }
 
 /// The errno's own words, without Rust's "(os error 2)", and with advice where there is some.
-fn reason(error: &io::Error) -> String {
+pub(super) fn reason(error: &io::Error) -> String {
     use nix::errno::Errno;
     match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::ENOENT) => "no such file or directory".into(),
@@ -270,7 +272,8 @@ mod tests {
         let root = dir.path().to_str().unwrap();
         fs::write(dir.path().join("old"), "before").unwrap();
         fs::create_dir(dir.path().join("taken")).unwrap();
-        let result = write_all(root, &[file("old", 3), file("new/deep", 3), file("taken", 3)], b"aaabbbccc");
+        let result =
+            write_all(root, &[file("old", 3), file("new/deep", 3), file("taken", 3)], b"aaabbbccc", u64::MAX);
         assert!(matches!(&result, ToolResult::Failed { message } if message.contains("taken")), "{result:?}");
         assert_eq!(fs::read_to_string(dir.path().join("old")).unwrap(), "before");
         let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
@@ -284,9 +287,9 @@ mod tests {
         let root = dir.path().to_str().unwrap();
         fs::write(dir.path().join("run.sh"), "x").unwrap();
         fs::set_permissions(dir.path().join("run.sh"), fs::Permissions::from_mode(0o755)).unwrap();
-        let result = write_all(root, &[file("a/b/c.bin", 2), file("run.sh", 1)], b"\xff\x00y");
+        let result = write_all(root, &[file("a/b/c.bin", 2), file("run.sh", 1)], b"\xff\x00y", u64::MAX);
         assert!(matches!(result, ToolResult::Written { .. }));
-        assert_eq!(read_whole(root, "a/b/c.bin").unwrap(), b"\xff\x00");
+        assert_eq!(read_whole(root, "a/b/c.bin", CONTROL.blob).unwrap(), b"\xff\x00");
         let mode = fs::metadata(dir.path().join("run.sh")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o755);
     }
@@ -300,26 +303,22 @@ mod tests {
         for (path, words) in
             [("pipe", "regular"), ("env", "regular"), (".", "directory"), ("gone", "no such file")]
         {
-            let error = read_whole(root, path).unwrap_err();
+            let error = read_whole(root, path, CONTROL.blob).unwrap_err();
             assert!(error.contains(words), "{path}: {error}");
         }
     }
 
     #[test]
-    fn removing_a_link_to_a_directory_keeps_the_directory() {
+    fn a_listing_of_long_names_is_cut_where_its_message_would_be_too_long() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().to_str().unwrap();
-        fs::create_dir(dir.path().join("real")).unwrap();
-        fs::write(dir.path().join("real/f"), "x").unwrap();
-        std::os::unix::fs::symlink(dir.path().join("real"), dir.path().join("link")).unwrap();
-        let ToolResult::Removed { removed, failed } =
-            remove(root, &["link".into(), "gone".into(), ".".into()])
-        else {
-            panic!("wrong result")
-        };
-        assert_eq!(removed, ["link"]);
-        assert_eq!(failed.len(), 2);
-        assert!(dir.path().join("real/f").exists());
+        for n in 0..3000 {
+            File::create(dir.path().join(format!("{n:05}{}", "x".repeat(240)))).unwrap();
+        }
+        let result = list(root, ".");
+        let ToolResult::Listing { entries, truncated: true } = &result else { panic!("not cut") };
+        assert!(entries.len() > 1000);
+        assert!(crate::guest::frame::head(&result, 0, CONTROL).is_ok());
     }
 
     #[test]

@@ -7,21 +7,28 @@
 //! ```
 //!
 //! It is confined like everything that it starts, so taking it over would gain a guest nothing but its own session; and it is
-//! not dumpable, so a guest cannot try. It ends, and the kernel with it the whole pid namespace, when told to, at the sandbox's
-//! age limit, or when no server has been attached for too long: nothing depends on a server that may have crashed.
+//! not dumpable, so a guest cannot try. It ends, and the kernel with it the whole pid namespace (without one, it kills before it
+//! ends), when told to, at the sandbox's age limit, or when no server has been attached for too long: nothing depends on a server
+//! that may have crashed.
 
 mod call;
+mod children;
 mod connection;
 mod events;
 mod files;
+mod output;
 mod path;
 mod process;
+mod remove;
+mod requests;
+mod results;
+mod score;
 mod snapshot;
 mod task;
 mod walls;
 mod worker;
 
-use crate::plan::{Plan, Started};
+use crate::plan::{Jail, Plan, Started};
 use crate::setup::{self, Inside};
 use crate::spawn::{Gate, Step};
 use crate::sys;
@@ -40,36 +47,41 @@ pub fn enter(plan: &Plan, fds: Vec<OwnedFd>, gate: Option<Gate>, inside: Inside)
     let mut keep = vec![listener.as_raw_fd(), report.as_raw_fd()];
     keep.extend(gate.iter().map(AsRawFd::as_raw_fd));
     keep.extend(groups.iter().map(AsRawFd::as_raw_fd));
-    let built = setup::descriptors::keep_only(&keep).and_then(|()| match gate {
+    if let Err(step) = setup::descriptors::keep_only(&keep) {
+        fail(report, step);
+    }
+    let score = score::Score::open();
+    let built = match gate {
         Some(gate) => setup::sandbox(plan, groups, gate, inside),
         None => setup::container::sandbox(plan, groups).map(|()| None),
-    });
+    };
     let proxy = match built {
         Ok(proxy) => proxy,
         Err(step) => fail(report, step),
     };
     let warm = match inside {
         Inside::No => None,
-        Inside::Yes => match worker::fork_warm(plan) {
+        Inside::Yes => match worker::fork_warm(plan, &score) {
             Ok(worker::Forked::Interpreter) => {
                 // Closed by number when the interpreter's descriptors were arranged.
-                std::mem::forget((listener, report, proxy));
+                std::mem::forget((listener, report, proxy, score));
                 return;
             }
             Ok(worker::Forked::Init(worker)) => Some(*worker),
             Err(step) => fail(report, step),
         },
     };
-    let init = match events::Init::new(plan.clone(), listener, proxy, warm) {
+    let init = match events::Init::new(plan.clone(), score, listener, proxy, warm) {
         Ok(init) => init,
         Err(step) => fail(report, step),
     };
     say(&report, &Started::Up);
     drop(report);
-    match init.run() {
-        Ok(()) => sys::exit_now(0),
-        Err(_) => sys::exit_now(74),
+    let ran = init.run();
+    if plan.jail == Jail::Container {
+        process::kill_everything();
     }
+    sys::exit_now(if ran.is_ok() { 0 } else { 74 })
 }
 
 fn fail(report: OwnedFd, Step { step, errno }: Step) -> ! {

@@ -1,15 +1,18 @@
 //! Starting and ending guest programs.
 
+use super::score::Score;
 use crate::plan::Plan;
 use crate::setup::descriptors::keep_only;
-use crate::spawn::{Step, put};
+use crate::spawn::Step;
 use crate::sys;
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::ffi::CString;
 use std::os::fd::RawFd;
+use std::time::Duration;
 
 /// Descriptors for a new program: what it gets, under which number.
 pub(super) type Wiring<'a> = &'a [(RawFd, RawFd)];
@@ -17,13 +20,16 @@ pub(super) type Wiring<'a> = &'a [(RawFd, RawFd)];
 /// Starts `argv` in a session of its own with the plan's environment and limits. `extra` variables come on top.
 pub(super) fn start(
     plan: &Plan,
+    score: &Score,
     argv: &[String],
     extra: &[(&str, String)],
     wiring: Wiring<'_>,
 ) -> Result<Pid, Step> {
     // Everything that can fail or allocates is done before the fork.
-    let text =
-        |s: &str| CString::new(s).map_err(|_| Step { step: format!("NUL in {s:?}"), errno: Errno::EINVAL });
+    let text = |s: &str| {
+        let nul = "a NUL character in an argument or a variable";
+        CString::new(s).map_err(|_| Step { step: nul.into(), errno: Errno::EINVAL })
+    };
     let args: Vec<CString> = argv.iter().map(|a| text(a)).collect::<Result<_, _>>()?;
     let program = args.first().ok_or(Step { step: "no program".into(), errno: Errno::EINVAL })?;
     let mut env: Vec<CString> =
@@ -31,7 +37,7 @@ pub(super) fn start(
     for (name, value) in extra {
         env.push(text(&format!("{name}={value}"))?);
     }
-    match sys::fork().map_err(Step::at("fork"))? {
+    match score.fork()? {
         Some(pid) => Ok(Pid::from_raw(pid)),
         None => {
             let ready = wire(wiring).and_then(|()| become_program(plan));
@@ -66,28 +72,23 @@ pub(super) fn wire(wiring: Wiring<'_>) -> Result<(), Step> {
 /// The rest of what separates a forked init from a guest program.
 pub(super) fn become_program(plan: &Plan) -> Result<(), Step> {
     nix::unistd::setsid().map_err(Step::at("start a session"))?;
-    sys::reset_signals(false).map_err(Step::at("reset signals"))?;
+    sys::reset_signals().map_err(Step::at("reset signals"))?;
     settle(plan)
 }
 
 /// Limits and identity marks that exec does not change.
 pub(super) fn settle(plan: &Plan) -> Result<(), Step> {
-    // Dumpable again: otherwise its own /proc/self would be closed to it.
-    sys::prctl(libc::PR_SET_DUMPABLE, 1).map_err(Step::at("become dumpable"))?;
-    // The out-of-memory killer takes guest programs before init, so that somebody is left to report it.
-    // Without a procfs there is no namespace either, and the score is the container's business.
-    if std::path::Path::new("/proc/self").exists() {
-        put("/proc/self/oom_score_adj", "1000")?;
-    }
     let limits = &plan.limits;
     for (resource, value) in [
         (Resource::RLIMIT_NPROC, limits.pids),
         (Resource::RLIMIT_NOFILE, limits.open_files),
         (Resource::RLIMIT_FSIZE, limits.file_bytes),
-        (Resource::RLIMIT_CORE, 0),
         (Resource::RLIMIT_MEMLOCK, 8 << 20),
         (Resource::RLIMIT_MSGQUEUE, 1 << 20),
         (Resource::RLIMIT_SIGPENDING, 1024),
+        // A service manager may have allowed the server more than others have.
+        (Resource::RLIMIT_NICE, 0),
+        (Resource::RLIMIT_RTPRIO, 0),
     ] {
         // An ordinary user cannot raise a limit that is already lower; lower is what is wanted.
         let (_, hard) = nix::sys::resource::getrlimit(resource).map_err(Step::at("read a limit"))?;
@@ -98,12 +99,29 @@ pub(super) fn settle(plan: &Plan) -> Result<(), Step> {
     nix::unistd::chdir(workspace).map_err(Step::at(format!("enter {workspace}")))
 }
 
+/// Kills everything that init may signal, and waits for it. For the end of an init that has no pid namespace to take along.
+pub(super) fn kill_everything() {
+    for _ in 0..1000 {
+        let gone = sys::kill_all(nix::libc::SIGKILL) == Err(Errno::ESRCH);
+        while matches!(waitpid(None, Some(WaitPidFlag::WNOHANG)), Ok(status) if status != WaitStatus::StillAlive)
+        {
+        }
+        if gone {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// How often the processes to be killed are looked for: new ones appear meanwhile.
+const PASSES: usize = 50;
+
 /// Kills a program, its session, and whatever has been left to init by dead parents, except for `spared` sessions.
 ///
 /// Several passes, since a fork bomb makes processes while it is being killed. What hides from /proc by becoming undumpable
 /// is bounded by the limit on processes and ends with the sandbox.
 pub(super) fn kill_session(leader: Pid, spared: &[Pid]) {
-    for _ in 0..50 {
+    for _ in 0..PASSES {
         // SIGSTOP first would be tidier, but a stopped bomb still counts against the limit on processes.
         let _: Result<(), Errno> = killpg(leader, Signal::SIGKILL);
         let _: Result<(), Errno> = kill(leader, Signal::SIGKILL);
@@ -122,7 +140,34 @@ pub(super) fn kill_session(leader: Pid, spared: &[Pid]) {
     }
 }
 
-/// Sends SIGINT to the children of a shell, but not to the shell, whose state is to live on.
+/// Kills what a worker has started since `since` (see [`sys::boot_time`]) and has not ended, but not the worker itself.
+///
+/// For the end of an interrupted call: a child that was forked at that very moment has lost the signal, and in a fork bomb one is enough.
+pub(super) fn kill_started_since(leader: Pid, since: Duration, spared: &[Pid]) {
+    for _ in 0..PASSES {
+        let mut found = false;
+        for process in
+            processes().iter().filter(|p| p.pid != 1 && p.state != 'Z' && p.started >= ticks(since))
+        {
+            let own = process.session == leader.as_raw() && process.pid != leader.as_raw();
+            let orphan = process.parent == 1 && !spared.iter().any(|p| p.as_raw() == process.session);
+            if own || orphan && process.session != leader.as_raw() {
+                found = true;
+                let _: Result<(), Errno> = kill(Pid::from_raw(process.pid), Signal::SIGKILL);
+            }
+        }
+        if !found {
+            break;
+        }
+    }
+}
+
+/// proc(5) gives times in clock ticks, of which user space has always had 100 in a second.
+fn ticks(time: Duration) -> u128 {
+    time.as_millis() / 10
+}
+
+/// Sends SIGINT to the children of a worker, but not to the worker, which a signal would end and whose state is to live on.
 pub(super) fn interrupt_children(leader: Pid) {
     for process in processes() {
         if process.session == leader.as_raw() && process.pid != leader.as_raw() {
@@ -137,6 +182,8 @@ struct Process {
     parent: i32,
     session: i32,
     state: char,
+    /// Clock ticks since the host's start.
+    started: u128,
 }
 
 fn processes() -> Vec<Process> {
@@ -145,13 +192,15 @@ fn processes() -> Vec<Process> {
         .flatten()
         .filter_map(|entry| {
             let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
-            let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
-            // The name is in parentheses and may hold anything, so fields are counted from the last one.
+            // The name is in parentheses and may hold anything, text or not, so fields are counted from the last one.
+            let stat = std::fs::read(entry.path().join("stat")).ok()?;
+            let stat = String::from_utf8_lossy(&stat);
             let mut fields = stat.get(stat.rfind(')')? + 2..)?.split(' ');
             let state = fields.next()?.chars().next()?;
             let parent = fields.next()?.parse().ok()?;
             let session = fields.nth(1)?.parse().ok()?;
-            Some(Process { pid, parent, session, state })
+            let started = fields.nth(15)?.parse().ok()?;
+            Some(Process { pid, parent, session, state, started })
         })
         .collect()
 }

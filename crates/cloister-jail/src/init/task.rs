@@ -1,6 +1,7 @@
 //! Background commands: each in a shell and a session of its own, with capped output and a limited life.
 
 use super::process;
+use super::score::Score;
 use super::worker::{Outputs, null};
 use crate::guest::message::ToolResult;
 use crate::plan::Plan;
@@ -9,6 +10,9 @@ use nix::errno::Errno;
 use nix::unistd::{Pid, read};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
+
+/// Time that a kill has before it is tried again.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// One background command.
 #[derive(Debug)]
@@ -20,7 +24,7 @@ pub(super) struct Task {
     pub(super) stdout: Capped,
     pub(super) stderr: Capped,
     started: Instant,
-    /// When it will be killed.
+    /// When it will be killed, or killed again.
     pub(super) deadline: Instant,
     ended: Option<(Duration, i32)>,
     canceled: bool,
@@ -36,10 +40,11 @@ pub(super) struct Capped {
 }
 
 impl Capped {
-    /// Reads what is there.
+    /// Reads what is there, up to a megabyte: several writers could keep the pipe filled for ever, and init with it.
     pub(super) fn drain(&mut self) {
         let mut buffer = [0u8; 65536];
-        while let Some(pipe) = &self.pipe {
+        for _ in 0..16 {
+            let Some(pipe) = &self.pipe else { return };
             match read(pipe, &mut buffer) {
                 Ok(0) => self.pipe = None,
                 Ok(n) => {
@@ -56,14 +61,14 @@ impl Capped {
 
 impl Task {
     /// Starts `command`.
-    pub(super) fn start(plan: &Plan, id: String, command: &str) -> Result<Self, Step> {
+    pub(super) fn start(plan: &Plan, score: &Score, id: String, command: &str) -> Result<Self, Step> {
         let outputs = Outputs::new()?;
         let null = null()?;
         let mut argv = plan.programs.shell.clone();
         argv.extend(["-c".to_owned(), command.to_owned()]);
         let wiring =
             [(null.as_raw_fd(), 0), (outputs.stdout.1.as_raw_fd(), 1), (outputs.stderr.1.as_raw_fd(), 2)];
-        let pid = process::start(plan, &argv, &[], &wiring)?;
+        let pid = process::start(plan, score, &argv, &[], &wiring)?;
         let limit = usize::try_from(plan.limits.stream).unwrap_or(usize::MAX);
         let capped = |pipe| Capped { pipe: Some(pipe), kept: Vec::new(), limit };
         let started = Instant::now();
@@ -91,12 +96,31 @@ impl Task {
         self.ended = Some((self.started.elapsed(), status));
     }
 
-    /// Kills it and everything of its session.
+    /// Kills it and everything of its session, because somebody wants it.
     pub(super) fn cancel(&mut self, spared: &[Pid]) {
         if self.running() {
             self.canceled = true;
-            process::kill_session(self.pid, spared);
+            self.kill(spared);
         }
+    }
+
+    /// Its time is over. What does not die at once (it may be giving back gigabytes) is not killed in every turn of init's loop.
+    pub(super) fn overdue(&mut self, now: Instant, spared: &[Pid]) {
+        self.deadline = now + AGAIN;
+        self.kill(spared);
+    }
+
+    fn kill(&self, spared: &[Pid]) {
+        process::kill_session(self.pid, spared);
+    }
+
+    /// The answer to the request that started it.
+    pub(super) fn submitted(&self) -> (ToolResult, Vec<u8>) {
+        let task = self.id.clone();
+        (
+            ToolResult::Task { task, status: "submitted".into(), stdout: 0, exit_code: None, wall_ms: 0 },
+            Vec::new(),
+        )
     }
 
     /// What the client gets to see, with the output as one blob.

@@ -1,15 +1,17 @@
 //! A guest program that stays: a language driver on a cell channel, or the shell on a script pipe.
 
 use super::process;
+use super::score::Score;
 use crate::guest::frame::{CELL, Reader};
 use crate::plan::{Interrupt, Plan, Runner};
 use crate::spawn::Step;
 use crate::sys;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, killpg};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::{Pid, pipe2};
+use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 /// The number under which a driver finds its cell channel.
@@ -56,8 +58,17 @@ pub(super) struct Worker {
     /// How to interrupt it; `None` for the shell.
     interrupt: Option<Interrupting>,
     /// Bytes that it has not taken yet.
-    pub(super) unsent: Vec<u8>,
+    pub(super) unsent: VecDeque<u8>,
+    /// What it wrote between calls.
+    pub(super) late: Late,
+    /// It has closed its end of the link: nothing more will come from it but its death.
+    pub(super) mute: bool,
+    /// Of descriptor 1 and 2: the last writer is gone. Such a pipe is ready for ever, and polling it would be a busy loop.
+    pub(super) quiet: [bool; 2],
 }
+
+/// Output on descriptors 1 and 2 that belongs to the next call: the bytes, and how many more were above the limit.
+pub(super) type Late = [(Vec<u8>, u64); 2];
 
 #[derive(Debug)]
 enum Interrupting {
@@ -103,7 +114,7 @@ fn cell_pair() -> Result<(OwnedFd, OwnedFd), Step> {
 
 impl Worker {
     /// Starts a language driver.
-    pub(super) fn driver(plan: &Plan, runner: &Runner) -> Result<Self, Step> {
+    pub(super) fn driver(plan: &Plan, score: &Score, runner: &Runner) -> Result<Self, Step> {
         let outputs = Outputs::new()?;
         let (ours, theirs) = cell_pair()?;
         let null = null()?;
@@ -126,7 +137,7 @@ impl Worker {
                 Interrupting::Pipe(write)
             }
         };
-        let pid = process::start(plan, &runner.argv, &extra, &wiring)?;
+        let pid = process::start(plan, score, &runner.argv, &extra, &wiring)?;
         drop(their_pipe);
         Ok(Self {
             pid,
@@ -134,12 +145,15 @@ impl Worker {
             stdout: outputs.stdout.0,
             stderr: outputs.stderr.0,
             interrupt: Some(interrupt),
-            unsent: Vec::new(),
+            unsent: VecDeque::new(),
+            late: Default::default(),
+            mute: false,
+            quiet: [false; 2],
         })
     }
 
     /// Starts the persistent shell.
-    pub(super) fn shell(plan: &Plan) -> Result<Self, Step> {
+    pub(super) fn shell(plan: &Plan, score: &Score) -> Result<Self, Step> {
         let outputs = Outputs::new()?;
         let (their_script, script) = pipe2(OFlag::O_CLOEXEC).map_err(Step::at("pipe"))?;
         let (status, their_status) = pipe2(OFlag::O_CLOEXEC).map_err(Step::at("pipe"))?;
@@ -151,15 +165,28 @@ impl Worker {
             (outputs.stderr.1.as_raw_fd(), 2),
             (their_status.as_raw_fd(), STATUS_FD),
         ];
-        let pid = process::start(plan, &plan.programs.shell, &[], &wiring)?;
+        let pid = process::start(plan, score, &plan.programs.shell, &[], &wiring)?;
         Ok(Self {
             pid,
             link: Link::Shell { script, status, partial: Vec::new() },
             stdout: outputs.stdout.0,
             stderr: outputs.stderr.0,
             interrupt: None,
-            unsent: Vec::new(),
+            unsent: VecDeque::new(),
+            late: Default::default(),
+            mute: false,
+            quiet: [false; 2],
         })
+    }
+
+    /// Keeps output for the next call, up to `limit` bytes of each stream: a thread may write for ever.
+    pub(super) fn keep_late(&mut self, stream: usize, bytes: &[u8], limit: u64) {
+        if let Some((kept, dropped)) = self.late.get_mut(stream) {
+            let room =
+                usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(kept.len()).min(bytes.len());
+            kept.extend_from_slice(bytes.get(..room).unwrap_or_default());
+            *dropped += (bytes.len() - room) as u64;
+        }
     }
 
     /// The descriptor on which results arrive.
@@ -178,32 +205,46 @@ impl Worker {
         }
     }
 
+    /// The pipe of stream 0 (stdout) or 1 (stderr).
+    pub(super) fn pipe(&self, stream: usize) -> &OwnedFd {
+        if stream == 0 { &self.stdout } else { &self.stderr }
+    }
+
     /// Queues bytes and writes what fits.
-    pub(super) fn send(&mut self, bytes: &[u8]) {
-        self.unsent.extend_from_slice(bytes);
+    pub(super) fn send(&mut self, bytes: Vec<u8>) {
+        if self.unsent.is_empty() {
+            self.unsent = bytes.into();
+        } else {
+            self.unsent.extend(bytes);
+        }
         self.flush();
     }
 
     /// Writes what the worker takes. A broken pipe means that it has died; its exit status will say so.
     pub(super) fn flush(&mut self) {
         while !self.unsent.is_empty() {
-            match nix::unistd::write(sys::borrow(self.requests()), &self.unsent) {
+            let (first, _) = self.unsent.as_slices();
+            match nix::unistd::write(sys::borrow(self.requests()), first) {
                 Ok(n) => drop(self.unsent.drain(..n)),
                 Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) => return,
                 Err(_) => self.unsent.clear(),
             }
         }
+        // A cell may have had megabytes, and this is the guest's memory.
+        self.unsent = VecDeque::new();
     }
 
-    /// Asks it to give up what it is doing.
+    /// Asks it to give up what it is doing, and its children with it, as Ctrl-C does in a terminal: a driver that waits for a child
+    /// (`os.system`, `spawnSync`) hears nothing itself, and the children of a fork bomb would go on without it.
     pub(super) fn interrupt(&self) {
         match &self.interrupt {
             Some(Interrupting::Signal) => {
-                let _: Result<(), Errno> = kill(self.pid, Signal::SIGINT);
+                let _: Result<(), Errno> = killpg(self.pid, Signal::SIGINT);
             }
             Some(Interrupting::Pipe(pipe)) => {
                 let _: Result<usize, Errno> = nix::unistd::write(pipe, b"i");
+                process::interrupt_children(self.pid);
             }
             None => process::interrupt_children(self.pid),
         }
@@ -219,7 +260,7 @@ pub(super) enum Forked {
 }
 
 /// Forks the warm interpreter off an init that is itself a fork of a zygote.
-pub(super) fn fork_warm(plan: &Plan) -> Result<Forked, Step> {
+pub(super) fn fork_warm(plan: &Plan, score: &Score) -> Result<Forked, Step> {
     let outputs = Outputs::new()?;
     let (ours, theirs) = cell_pair()?;
     let null = null()?;
@@ -229,13 +270,18 @@ pub(super) fn fork_warm(plan: &Plan) -> Result<Forked, Step> {
         (outputs.stderr.1.as_raw_fd(), 2),
         (theirs.as_raw_fd(), CELL_FD),
     ];
-    match sys::fork().map_err(Step::at("fork the interpreter"))? {
+    // Before the fork: a zygote leaves its children to the kernel, and one that died at once would never be heard of. Other handlers
+    // stay: they are the interpreter's own.
+    sys::default_children().map_err(Step::at("reset signals"))?;
+    match score.fork()? {
         None => {
-            // Other signal handlers stay: they are the interpreter's own.
-            sys::default_children();
             let ready = process::wire(&wiring)
                 .and_then(|()| nix::unistd::setsid().map(drop).map_err(Step::at("start a session")))
-                .and_then(|()| process::settle(plan));
+                .and_then(|()| process::settle(plan))
+                // There is no exec to do it. Nothing of a guest is running yet, and the caller wipes what it must not find.
+                .and_then(|()| {
+                    sys::prctl(nix::libc::PR_SET_DUMPABLE, 1).map(drop).map_err(Step::at("become dumpable"))
+                });
             if ready.is_err() {
                 sys::exit_now(126);
             }
@@ -249,7 +295,10 @@ pub(super) fn fork_warm(plan: &Plan) -> Result<Forked, Step> {
             stdout: outputs.stdout.0,
             stderr: outputs.stderr.0,
             interrupt: Some(Interrupting::Signal),
-            unsent: Vec::new(),
+            unsent: VecDeque::new(),
+            late: Default::default(),
+            mute: false,
+            quiet: [false; 2],
         }))),
     }
 }

@@ -8,13 +8,13 @@ use landlock::{
     Scope,
 };
 use nix::errno::Errno;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Confines this process and all its descendants.
 pub fn confine(plan: &Plan) -> Result<(), Step> {
     // Not dumpable: /proc/1 belongs to nobody inside, init cannot be traced, and no core is ever written.
     sys::prctl(libc::PR_SET_DUMPABLE, 0).map_err(Step::at("become undumpable"))?;
-    setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(Step::at("forbid core files"))?;
+    forbid_cores()?;
     sys::prctl_no_new_privs().map_err(Step::at("set no_new_privs"))?;
     sys::drop_capabilities().map_err(Step::at("drop capabilities"))?;
     if plan.landlock {
@@ -26,10 +26,24 @@ pub fn confine(plan: &Plan) -> Result<(), Step> {
         sys::seccomp(&crate::seccomp::refuse(libc::SYS_socket, libc::EPERM))
             .map_err(Step::at("refuse sockets"))?;
     }
+    if !plan.world.storage_exec {
+        // Where the storage may not hold programs, memory may not either: it would be the way round it.
+        sys::seccomp(&crate::seccomp::refuse(libc::SYS_memfd_create, libc::EPERM))
+            .map_err(Step::at("refuse memory files"))?;
+    }
     for (n, program) in plan.filters.iter().enumerate() {
         sys::seccomp(program).map_err(Step::at(format!("install system call filter {n}")))?;
     }
     Ok(())
+}
+
+/// Sets RLIMIT_CORE to 1 byte, which no core file fits into. It must not be 0: a host whose `core_pattern` is a pipe starts its handler
+/// as root, with the guest's memory as input, at every limit but 1 (fs/coredump.c; PRC-08).
+pub fn forbid_cores() -> Result<(), Step> {
+    let core = Resource::RLIMIT_CORE;
+    let (_, hard) = getrlimit(core).map_err(Step::at("read a limit"))?;
+    // An ordinary user whose limit is 0 cannot raise it.
+    setrlimit(core, hard.min(1), hard.min(1)).map_err(Step::at("forbid cores"))
 }
 
 /// A second opinion on the file system, and the wall against signals and abstract sockets that leave the sandbox.

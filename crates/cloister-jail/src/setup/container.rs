@@ -18,7 +18,7 @@ use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, chown};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Where sessions have their storage inside the image's root. Not readable, so that nobody can look for others; each
 /// session's own directory belongs to its user.
@@ -69,11 +69,7 @@ pub fn prepare(root: &Path, sandbox: &str, uid: u32, gid: u32) -> Result<(), Ste
 
 /// Removes the storage of `sandbox`. After [`sweep`], since a living process could go on writing.
 pub fn discard(root: &Path, sandbox: &str) -> std::io::Result<()> {
-    let own: PathBuf = root.join(SESSIONS).join(sandbox);
-    match fs::remove_dir_all(own) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
+    Ok(super::discard::remove_tree(&root.join(SESSIONS).join(sandbox))?)
 }
 
 /// Builds the walls around this process.

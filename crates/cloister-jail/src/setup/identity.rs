@@ -22,6 +22,8 @@ pub(super) fn become_user(uid: u32, gid: u32, may_set_groups: bool) -> Result<()
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     setresgid(gid, gid, gid).map_err(Step::at("become the guest's group"))?;
     setresuid(uid, uid, uid).map_err(Step::at("become the guest's user"))?;
+    // The bit would go on to a warm interpreter, where no exec clears it.
+    sys::prctl(libc::PR_SET_KEEPCAPS, 0).map_err(Step::at("let go of keeping capabilities"))?;
     nix::unistd::setsid().map_err(Step::at("leave the terminal"))?;
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
     Ok(())

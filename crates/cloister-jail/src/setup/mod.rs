@@ -11,6 +11,7 @@
 pub mod confine;
 pub mod container;
 pub mod descriptors;
+mod discard;
 mod identity;
 mod network;
 mod procfs;

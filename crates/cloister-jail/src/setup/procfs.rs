@@ -5,9 +5,11 @@ use crate::sys;
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount as mount2};
 
-/// Files that leak addresses, keys, timers or hardware of the host (PRC-03), or that act on it when written (FS-09). Most are
-/// root's alone anyway; masking makes that independent of their modes.
-const FILES: [&str; 17] = [
+/// Files that leak addresses, keys, timers, hardware or the boot parameters of the host, among which people put tokens (PRC-03),
+/// or that act on it when written (FS-09). Most are root's alone anyway; masking makes that independent of their modes.
+const FILES: [&str; 19] = [
+    "bootconfig",
+    "cmdline",
     "config.gz",
     "execdomains",
     "interrupts",

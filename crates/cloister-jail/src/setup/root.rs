@@ -63,7 +63,8 @@ pub(super) fn devices(base: &str) -> Result<(), Step> {
         link("/proc/self/fd/2", "stderr")
     });
     made.map_err(|e| Step::at("fill /dev")(errno_of(&e)))?;
-    sys::mount_setattr(&dev, libc::MOUNT_ATTR_RDONLY, false).map_err(Step::at("make /dev read-only"))
+    // With the nodes: they can be written to all the same, but their times, which all sandboxes and the host see, cannot be changed.
+    sys::mount_setattr(&dev, libc::MOUNT_ATTR_RDONLY, true).map_err(Step::at("make /dev read-only"))
 }
 
 /// Makes the assembled tree the root and lets go of the old one.

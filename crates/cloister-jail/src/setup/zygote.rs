@@ -65,6 +65,7 @@ fn build(plan: &ZygotePlan, fds: Vec<OwnedFd>, gate: Gate) -> Result<(), Step> {
     root::pivot()?;
     sys::prctl_no_new_privs().map_err(Step::at("set no_new_privs"))?;
     arrange(orders, library, log)?;
+    sys::reset_signals().map_err(Step::at("reset signals"))?;
     exec(plan)
 }
 

@@ -23,11 +23,22 @@ def load(name):
     """The module `name`, imported on the path of start-up; remembered, so later changes to sys.modules do not matter."""
     module = _modules.get(name)
     if module is None:
-        guest_path = sys.path
+        guest_path, guest_module = sys.path, sys.modules.get(name)
+        planted = guest_module is not None and not _is_ours(guest_module)
         sys.path = list(_path or guest_path)  # before set_path() no guest code has run
+        if planted:
+            del sys.modules[name]
         try:
             __import__(name)
             module = _modules[name] = sys.modules[name]
         finally:
             sys.path = guest_path
+            if planted:
+                sys.modules[name] = guest_module
     return module
+
+
+def _is_ours(module):
+    """Whether a loaded module is the interpreter's or the image's. A cell may have imported a file of the workspace by that name."""
+    file = getattr(module, "__file__", None)
+    return not isinstance(file, str) or not _folders or is_of_image(file)

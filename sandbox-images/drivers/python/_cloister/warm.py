@@ -67,6 +67,9 @@ def _pyplot():
     axes.legend()
     figures.png(figure)
     figures.close()
+    # The cached fonts hold files open, whose descriptors a child does not have; matplotlib drops them after every fork, and
+    # each would then complain on the user's stderr that it cannot be closed.
+    sys.modules["matplotlib.font_manager"]._get_font.cache_clear()
 
 
 def _ignore(_sentence):
