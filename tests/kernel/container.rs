@@ -28,7 +28,10 @@ fn rig() -> Option<Rig> {
 async fn a_policy_that_requires_namespaces_is_refused_and_not_weakened() {
     let Some(rig) = Rig::without(plain(), vec![Wall::Namespaces]) else { return };
     let refused = rig.try_session(Duration::from_secs(60)).await.err();
-    assert!(matches!(&refused, Some(StartError::Unavailable(why)) if why.what.contains("namespaces")), "{refused:?}");
+    assert!(
+        matches!(&refused, Some(StartError::Unavailable(why)) if why.what.contains("namespaces")),
+        "{refused:?}"
+    );
     rig.end().await;
 }
 

@@ -1,7 +1,7 @@
 //! What a session does: state, output, errors, files.
 
-use cloister_tests::rig::{Rig, plain};
 use cloister_core::event::{Ended, StateAfter};
+use cloister_tests::rig::{Rig, plain};
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]

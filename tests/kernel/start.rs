@@ -13,7 +13,9 @@ async fn a_zygote_hands_out_interpreters_with_the_analysis_stack_imported() {
     let Some(rig) = Rig::new(Policy::built_in("test")) else { return };
     let session = rig.session().await;
     assert_eq!(wall(&session, "start"), "zygote");
-    let ran = session.python("import pandas as pd\nprint(pd.DataFrame({'x': [1, 2, 3]}).describe())\nprint('pandas')").await;
+    let ran = session
+        .python("import pandas as pd\nprint(pd.DataFrame({'x': [1, 2, 3]}).describe())\nprint('pandas')")
+        .await;
     assert!(ran.stdout.contains("mean") && ran.stdout.contains("2.0"), "{ran:?}");
     session.stop().await;
     rig.end().await;

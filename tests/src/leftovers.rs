@@ -1,37 +1,158 @@
 //! After every test nothing is left behind: no process, cgroup, mount or directory.
+//!
+//! Other tests and other servers run sandboxes on the same host at the same time, so nothing is counted: what is looked for is
+//! what one sandbox had while it lived ([`Traces`]), or what names one backend's directory ([`of_backend`]).
 
+use cloister_core::backend::Interpreter;
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-/// What there is now, as far as sandboxes could add to it.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Inventory {
-    processes: BTreeSet<String>,
-    mounts: usize,
+/// First kernel id of sandboxes that root makes; each has one of its own.
+const FIRST_SANDBOX_ID: u32 = cloister_jail::plan::FIRST_SANDBOX_ID;
+
+/// How long a killed process may take to leave `/proc`. Its death has been waited for; the entry of a zombie goes with its reaper.
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// A process, told apart from a later one with the same number by its start time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Process {
+    pid: i32,
+    started: String,
+    name: String,
+    uid: u32,
 }
 
-impl Inventory {
-    /// Processes with an id of the sandboxes' range or a sandbox program's name, and the mounts of this namespace.
-    pub fn take() -> Self {
-        let mut processes = BTreeSet::new();
-        for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };
-            let status = fs::read_to_string(entry.path().join("status")).unwrap_or_default();
-            let field = |name: &str| status.lines().find_map(|l| l.strip_prefix(name)).unwrap_or("").trim().to_owned();
-            let uid: u32 = field("Uid:").split_whitespace().next().and_then(|u| u.parse().ok()).unwrap_or(0);
-            if uid >= 0x7000_0000 {
-                processes.insert(format!("{pid} {} {}", field("Name:"), field("State:")));
-            }
-        }
-        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default().lines().count();
-        Self { processes, mounts }
+/// What one sandbox has on the host: taken while it lives, looked for when it has ended.
+#[derive(Debug)]
+pub struct Traces {
+    sandbox: String,
+    /// Its kernel user id, where it has one that nobody else has.
+    uid: Option<u32>,
+    processes: BTreeSet<Process>,
+}
+
+impl Traces {
+    /// Looks at a running sandbox.
+    pub fn of(interpreter: &dyn Interpreter) -> Self {
+        let walls = interpreter.walls();
+        let namespace =
+            walls.iter().find(|(name, _)| name == "namespace_pid").map(|(_, value)| value.as_str());
+        let inside = |process: &Process| {
+            let link = fs::read_link(format!("/proc/{}/ns/pid", process.pid));
+            link.ok().as_ref().and_then(|l| l.to_str()) == namespace
+        };
+        let processes: BTreeSet<Process> =
+            processes().into_iter().filter(|p| namespace.is_some() && inside(p)).collect();
+        let uid = processes.iter().map(|p| p.uid).find(|&uid| uid >= FIRST_SANDBOX_ID);
+        Self { sandbox: interpreter.sandbox().as_str().to_owned(), uid, processes }
+    }
+
+    /// Its processes, as the kernel numbers them outside.
+    pub fn pids(&self) -> Vec<i32> {
+        self.processes.iter().map(|p| p.pid).collect()
+    }
+
+    /// The kernel's user id of the sandbox, where it has one that nobody else has.
+    pub fn uid(&self) -> Option<u32> {
+        self.uid
+    }
+
+    /// Whether a process of it is there.
+    pub fn alive(&self) -> bool {
+        processes().iter().any(|p| self.processes.contains(p) || self.uid == Some(p.uid))
+    }
+
+    /// What is still there; empty when all is well.
+    pub fn left(&self) -> Vec<String> {
+        let mut left = settled(|| {
+            let there = processes();
+            let of_it = there.iter().filter(|p| self.processes.contains(p) || self.uid == Some(p.uid));
+            of_it.map(|p| format!("process {} ({})", p.pid, p.name)).collect()
+        });
+        left.extend(cgroups(&self.sandbox).iter().map(|path| format!("cgroup {}", path.display())));
+        left.extend(mounts(&self.sandbox).into_iter().map(|line| format!("mount {line}")));
+        left
     }
 }
 
-/// Names of directories below `dir`.
+/// What names the directory of a backend that has shut down: mounts below it, processes with an open file in it, sandboxes in it.
+pub fn of_backend(directory: &Path) -> Vec<String> {
+    let mut left: Vec<String> = directories(&directory.join("sandboxes"))
+        .into_iter()
+        .map(|name| format!("directory {name}"))
+        .collect();
+    left.extend(mounts(&directory.to_string_lossy()).into_iter().map(|line| format!("mount {line}")));
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    left.extend(settled(|| {
+        let holding = processes().into_iter().filter(|p| p.pid != own && holds(p.pid, directory));
+        holding.map(|p| format!("process {} ({})", p.pid, p.name)).collect()
+    }));
+    left
+}
+
+/// Names of directories in `dir`.
 pub fn directories(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let directories = entries.filter(|e| e.file_type().is_ok_and(|t| t.is_dir()));
     directories.map(|e| e.file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// Cgroups with this name, in every hierarchy that sandboxes use.
+pub fn cgroups(name: &str) -> Vec<PathBuf> {
+    // The search makes a group of its own to find out where groups are made, and takes it away again.
+    let Ok(host) = cloister_jail::cgroup::Host::discover(&format!("leftovers-of-{name}")) else {
+        return Vec::new();
+    };
+    let bases = match &host {
+        cloister_jail::cgroup::Host::V1 { memory, pids, cpu, cpuacct } => vec![memory, pids, cpu, cpuacct],
+        cloister_jail::cgroup::Host::V2 { base } => vec![base],
+    };
+    let instances = bases.into_iter().filter_map(|base| base.parent());
+    let groups = instances
+        .flat_map(|all| directories(all).into_iter().map(move |instance| all.join(instance).join(name)));
+    let found = groups.filter(|group| group.exists()).collect();
+    host.remove();
+    found
+}
+
+/// Lines of this process's mount table that hold `text`.
+fn mounts(text: &str) -> Vec<String> {
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    table.lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
+}
+
+/// Asks again until the answer is empty or time is up.
+fn settled(look: impl Fn() -> Vec<String>) -> Vec<String> {
+    let since = Instant::now();
+    loop {
+        let left = look();
+        if left.is_empty() || since.elapsed() > SETTLE {
+            return left;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Whether a process has a file below `directory` open.
+fn holds(pid: i32, directory: &Path) -> bool {
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    open.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|target| target.starts_with(directory))
+}
+
+/// Every process of this pid namespace.
+fn processes() -> BTreeSet<Process> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| process(entry.file_name().to_str()?.parse().ok()?)).collect()
+}
+
+fn process(pid: i32) -> Option<Process> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // proc(5): the name stands in parentheses and may hold anything; the start time is field 22, the 20th behind the name.
+    let started = stat.get(stat.rfind(')')? + 2..)?.split(' ').nth(19)?.to_owned();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let field = |name: &str| status.lines().find_map(|l| l.strip_prefix(name)).unwrap_or("").trim();
+    let uid = field("Uid:").split_whitespace().next()?.parse().ok()?;
+    Some(Process { pid, started, name: field("Name:").to_owned(), uid })
 }

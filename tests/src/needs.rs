@@ -11,10 +11,11 @@ pub fn skip(why: &str) {
 
 /// Where images are, if the default one has been built.
 pub fn images() -> Option<PathBuf> {
-    let cache = std::env::var_os("CLOISTER_CACHE").map(PathBuf::from).or_else(|| {
-        std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/cloister"))
-    });
-    let dir = std::env::var_os("CLOISTER_IMAGES").map(PathBuf::from).or_else(|| cache.map(|c| c.join("images")));
+    let cache = std::env::var_os("CLOISTER_CACHE")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/cloister")));
+    let dir =
+        std::env::var_os("CLOISTER_IMAGES").map(PathBuf::from).or_else(|| cache.map(|c| c.join("images")));
     let found = dir.filter(|dir| dir.join("analysis/current/image.toml").exists());
     if found.is_none() {
         skip("the image `analysis` has not been built (make images)");

@@ -1,14 +1,19 @@
 //! A process backend of its own for one test, and sessions in it that are easy to talk to.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "support code of tests: a failure here is a failed test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "support code of tests: a failure here is a failed test"
+)]
 
-use crate::leftovers;
+use crate::leftovers::{self, Traces};
 use crate::needs;
 use cloister_core::SandboxId;
 use cloister_core::backend::{Interpreter, InterpreterBackend, InterpreterSpec, StartError};
 use cloister_core::command::{Language, Runtime, ToolCall};
 use cloister_core::egress::{EgressFactory, EgressHandle};
 use cloister_core::event::{Event, Execution, Outcome, Rich};
-use cloister_core::policy::{Network, Policy, StartMode};
+use cloister_core::policy::{Network, Policy, StartMode, Wall};
 use cloister_process::{ProcessBackend, ProcessConfig};
 use std::collections::HashMap;
 use std::net::TcpListener;
@@ -48,8 +53,23 @@ impl Rig {
 
     /// The same with ready sandboxes; call inside a runtime.
     pub fn with_pool(policy: Policy, pool_size: usize) -> Option<Self> {
+        Self::configured(policy, |config| config.pool_size = pool_size)
+    }
+
+    /// The same on a host that lacks the given walls.
+    pub fn without(policy: Policy, walls: Vec<Wall>) -> Option<Self> {
+        Self::configured(policy, |config| config.without = walls)
+    }
+
+    /// The same with a configuration of one's own.
+    pub fn configured(policy: Policy, alter: impl FnOnce(&mut ProcessConfig)) -> Option<Self> {
         // Warnings of the backend belong to a failed test's output; a second initialisation is refused, which is fine.
-        drop(tracing_subscriber::fmt().with_test_writer().with_max_level(tracing_subscriber::filter::LevelFilter::WARN).try_init());
+        drop(
+            tracing_subscriber::fmt()
+                .with_test_writer()
+                .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+                .try_init(),
+        );
         let images_dir = needs::images()?;
         let jail_program = needs::built("cloister-jail")?;
         let zygote_library = needs::built("libcloister_jail.so")?;
@@ -57,15 +77,19 @@ impl Rig {
         let list = include_str!("../../policies/seccomp/default.json");
         let filters = cloister_jail::seccomp::compile(list).expect("the shipped list compiles");
         let policy = Arc::new(policy);
-        let config = ProcessConfig {
+        let mut config = ProcessConfig {
             state_dir: directory.path().join("sandboxes"),
             images_dir,
             jail_program,
             zygote_library,
             filters: HashMap::from([(policy.isolation.seccomp.clone(), filters)]),
-            pool_size,
+            pool_size: 0,
+            orphan: cloister_process::ORPHAN,
             egress: Arc::new(NoEgress),
+            without: Vec::new(),
         };
+        alter(&mut config);
+        let pool_size = config.pool_size;
         let backend = ProcessBackend::new(config, &[Arc::clone(&policy)]).expect("the backend starts");
         if let Err(unavailable) = backend.probe() {
             needs::skip(&unavailable.to_string());
@@ -85,14 +109,14 @@ impl Rig {
     /// A session with a life of `ttl`.
     pub async fn try_session(&self, ttl: Duration) -> Result<Session, StartError> {
         let spec = InterpreterSpec { policy: Arc::clone(&self.policy), ttl };
-        self.backend.start(spec).await.map(|interpreter| Session { interpreter })
+        self.backend.start(spec).await.map(Session::new)
     }
 
     /// Ends the backend and checks that nothing is left.
     pub async fn end(self) {
         self.backend.shutdown().await;
-        let left = leftovers::directories(&self.directory.path().join("sandboxes"));
-        assert!(left.is_empty(), "sandbox directories are left: {left:?}");
+        let left = leftovers::of_backend(self.directory.path());
+        assert!(left.is_empty(), "the backend leaves {left:?}");
     }
 }
 
@@ -100,6 +124,8 @@ impl Rig {
 pub struct Session {
     /// The interpreter under test.
     pub interpreter: Arc<dyn Interpreter>,
+    /// What its sandbox has on this host.
+    pub traces: Traces,
 }
 
 /// What a foreground call did.
@@ -126,6 +152,11 @@ impl Ran {
 }
 
 impl Session {
+    fn new(interpreter: Arc<dyn Interpreter>) -> Self {
+        let traces = Traces::of(&*interpreter);
+        Self { interpreter, traces }
+    }
+
     /// Runs Python.
     pub async fn python(&self, code: &str) -> Ran {
         self.python_within(code, Duration::from_secs(60)).await
@@ -192,6 +223,8 @@ impl Session {
     pub async fn stop(self) {
         let report = self.interpreter.stop(Duration::from_secs(2)).await;
         assert!(report.left_behind.is_empty(), "left behind: {:?}", report.left_behind);
+        let left = self.traces.left();
+        assert!(left.is_empty(), "the sandbox leaves {left:?}");
     }
 }
 
