@@ -5,6 +5,7 @@
 #![allow(missing_docs, reason = "names of tests are sentences")]
 
 mod aws;
+mod careless;
 mod door;
 mod errors;
 mod files;

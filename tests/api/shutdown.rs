@@ -37,13 +37,14 @@ async fn an_idle_server_stops_at_once_and_a_busy_one_at_the_end_of_its_time() {
 
     let mut busy = Setup::default().gateway(|config| config.drain = Duration::from_millis(200)).start().await;
     let id = busy.aws_session().await;
-    let call = busy.invoke(&id, "executeCode", json!({ "code": "sleep 30" }));
-    let running = tokio::spawn(async move { drop(call.open().await) });
+    let running = tokio::spawn(busy.invoke(&id, "executeCode", json!({ "code": "sleep 30" })).send());
     while busy.backend.counts().runs == 0 {
         tokio::task::yield_now().await;
     }
     let began = std::time::Instant::now();
     busy.shut_down().await.unwrap().unwrap();
     assert!((150..2_000).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
-    running.abort();
+    let answer = running.await.unwrap();
+    assert_eq!((answer.status.as_u16(), answer.header("x-amzn-errortype")), (409, "ConflictException"));
+    assert!(answer.text().contains("server shut down"), "{}", answer.text());
 }

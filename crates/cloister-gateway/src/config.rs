@@ -28,6 +28,8 @@ pub struct GatewayConfig {
     pub first_byte: Duration,
     /// Between heartbeats after that. Default 15 s; plain boto3 gives up after 60 s of silence.
     pub heartbeat: Duration,
+    /// How long a client may take no byte of its answer before it is given up. Default 60 s.
+    pub stall: Duration,
     /// How long requests may take to finish after the server was told to stop. Default 10 s.
     pub drain: Duration,
     /// Connections at once. Default 4,096. Stops a client from using up the server's descriptors with idle
@@ -56,6 +58,7 @@ impl GatewayConfig {
             version: Version { version: env!("CARGO_PKG_VERSION").into(), commit: None },
             first_byte: Duration::from_secs(10),
             heartbeat: Duration::from_secs(15),
+            stall: Duration::from_secs(60),
             drain: Duration::from_secs(10),
             connections: 4_096,
         }

@@ -27,6 +27,7 @@ mod native;
 mod pages;
 mod percent;
 mod serve;
+mod socket;
 mod state;
 mod timestamp;
 mod wire_error;

@@ -1,17 +1,18 @@
 //! The server: connections with limits and timeouts, and an end that lets requests finish.
 //!
 //! ```text
-//! accept ─▶ TCP_NODELAY ─▶ HTTP/1 (head of 64 KiB, 100 headers, 30 s) ─▶ router
-//! shutdown ─▶ readyz 503, new requests refused ─▶ requests finish, at most `drain` ─▶ return
+//! accept ─▶ TCP_NODELAY ─▶ HTTP/1 (head of 64 KiB, 100 headers, 30 s) ─▶ router ─▶ linger ─▶ close
+//! shutdown ─▶ readyz 503, new requests refused ─▶ requests finish, at most `drain` ─▶ sessions end ─▶ return
 //! ```
 
+use crate::socket::Socket;
 use crate::state::Gateway;
 use axum::body::Body;
 use axum::extract::Request;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +31,8 @@ const HEAD_BYTES: usize = 64 * 1024;
 /// Rest after the host refused a connection (out of descriptors): trying again at once would only burn the
 /// processor.
 const BACKOFF: Duration = Duration::from_millis(50);
+/// How long clients of calls that were ended with their sessions may take to read why.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Serves until `shutdown` resolves and what was begun has ended, or [`crate::GatewayConfig::drain`] is over.
 ///
@@ -42,6 +45,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
     let router = crate::gateway_router(gateway.clone());
+    let stall = gateway.config().stall;
     let places = Arc::new(Semaphore::new(gateway.config().connections));
     let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
@@ -53,7 +57,7 @@ pub async fn serve(
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             (accepted, place) = accept(&listener, &places) => match accepted {
                 Ok(stream) => {
-                    let connection = connection(stream, router.clone(), stopped.clone());
+                    let connection = connection(stream, router.clone(), stall, stopped.clone());
                     connections.spawn(async move {
                         connection.await;
                         drop(place);
@@ -79,7 +83,7 @@ pub async fn serve(
             () = &mut end => break,
             _ = connections.join_next() => {}
             (accepted, place) = accept(&listener, &places) => if let Ok(stream) = accepted {
-                let connection = connection(stream, router.clone(), stopped.clone());
+                let connection = connection(stream, router.clone(), stall, stopped.clone());
                 late.spawn(async move {
                     connection.await;
                     drop(place);
@@ -90,10 +94,13 @@ pub async fn serve(
         }
     }
     if !connections.is_empty() {
-        tracing::warn!(open = connections.len(), "connections were cut at the end of the drain time");
+        // What runs for longer than that is ended while its client can still be told: a connection that only
+        // breaks off would be taken for a crash, and the call sent again.
+        tracing::warn!(open = connections.len(), "sessions are ended at the end of the drain time");
+        let said = async { while connections.join_next().await.is_some() {} };
+        let _ = timeout(LAST_WORDS, async { tokio::join!(gateway.manager().end_sessions(), said) }).await;
     }
-    // Dropping the sets ends what is left of their connections. Calls of sessions go on: they belong to the
-    // manager.
+    // Dropping the sets ends what is left of their connections.
     let _ = timeout(BACKOFF, async { while late.join_next().await.is_some() {} }).await;
     Ok(())
 }
@@ -108,15 +115,23 @@ async fn accept(
     (listener.accept().await.map(|(stream, _)| stream), place)
 }
 
-async fn connection(stream: TcpStream, router: axum::Router, mut stopped: watch::Receiver<bool>) {
+async fn connection(
+    stream: TcpStream,
+    router: axum::Router,
+    stall: Duration,
+    mut stopped: watch::Receiver<bool>,
+) {
     // Without it every answer waits up to 40 ms for the client's acknowledgement of its first part.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY was refused");
     }
-    let service = router.map_request(|request: Request<hyper::body::Incoming>| request.map(Body::new));
+    let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+        // Boxed, because the socket can be had back from futures that may move only.
+        Box::pin(router.clone().oneshot(request.map(Body::new)))
+    });
     // A connection that comes while the server drains is for one question about its health.
     let late = *stopped.borrow();
-    let serving = http1::Builder::new()
+    let mut serving = http1::Builder::new()
         .keep_alive(!late)
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
@@ -124,18 +139,17 @@ async fn connection(stream: TcpStream, router: axum::Router, mut stopped: watch:
         .max_header_size(HEAD_BYTES)
         // A client that has gone away frees its request; its call goes on in the session.
         .half_close(false)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
-        .with_upgrades();
-    let mut serving = std::pin::pin!(serving);
+        .serve_connection(TokioIo::new(Socket::new(stream, stall)), service);
     let result = tokio::select! {
-        result = serving.as_mut() => result,
+        result = poll_fn(|cx| serving.poll_without_shutdown(cx)) => result,
         // The sender lives as long as the server, so an error means the same as the word.
         _ = async { stopped.wait_for(|stop| *stop).await.is_ok() }, if !late => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
+            std::pin::Pin::new(&mut serving).graceful_shutdown();
+            poll_fn(|cx| serving.poll_without_shutdown(cx)).await
         }
     };
     if let Err(error) = result {
         tracing::debug!(%error, "a connection ended early");
     }
+    serving.into_parts().io.into_inner().linger().await;
 }

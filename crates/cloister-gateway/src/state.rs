@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Semaphore;
 
-/// Mebibytes of request bodies that may be in memory at once. Stops a few large uploads from taking the
-/// host's memory.
+/// Mebibytes that request bodies may take at once, with what becomes of them on their way. Stops a few large
+/// uploads from taking the host's memory.
 const BODY_BUDGET: usize = 1_024;
 
 /// A gateway: the sessions and the settings of its doors. Cheap to clone.
@@ -47,7 +47,7 @@ impl Gateway {
         &self.inner.config
     }
 
-    /// Permits, in mebibytes, for bodies in memory.
+    /// Permits, in mebibytes, for bodies in memory and their copies.
     pub(crate) fn bodies(&self) -> &Arc<Semaphore> {
         &self.inner.bodies
     }

@@ -1,3 +1,4 @@
+# What is in the file: shape, types, missing values, the first rows.
 import pandas as pd
 
 orders = pd.read_csv("orders.csv", parse_dates=["date"])

@@ -1,3 +1,4 @@
+# Orders by region and by category.
 by_place = orders.pivot_table(
     values="revenue", index="category", columns="region", aggfunc="sum", margins=True, margins_name="All"
 )

@@ -1,3 +1,4 @@
+# What moves the number of units in an order.
 import numpy as np
 import statsmodels.api as sm
 

@@ -1,3 +1,4 @@
+# Three charts of the same data.
 import matplotlib.pyplot as plt
 from matplotlib.ticker import FuncFormatter
 

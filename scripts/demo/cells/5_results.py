@@ -1,3 +1,4 @@
+# The results as a workbook and as a CSV file.
 with pd.ExcelWriter("results.xlsx") as book:
     by_category.to_excel(book, sheet_name="categories")
     by_place.to_excel(book, sheet_name="regions")

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::backend::InterpreterBackend;
 use crate::command::ToolCall;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::id::{Principal, SandboxId, SessionId};
 use crate::policy::Policy;
 use crate::store::{Store, StoredSession};
@@ -146,9 +146,24 @@ impl SessionManager {
 
     /// A page of the sessions of `who`, newest first. `query.limit` is kept within 1 to 100.
     pub async fn list(&self, who: &Principal, key: Option<&str>, query: ListQuery) -> Result<Page, Error> {
-        let (who, key) = (who.clone(), key.map(str::to_owned));
+        let (owner, of) = (who.clone(), key.map(str::to_owned));
         let query = ListQuery { limit: query.limit.clamp(1, 100), ..query };
-        records::ask(self.store(), move |store| store.list(&who, key.as_deref(), &query)).await
+        let wanted = query.status;
+        let mut page =
+            records::ask(self.store(), move |store| store.list(&owner, of.as_deref(), &query)).await?;
+        let mut items = Vec::with_capacity(page.items.len());
+        for record in page.items {
+            let over = record.status == Status::Ready && self.starter.live.find(&record.id).is_none();
+            match if over { self.stored(who, key, &record.id).await.map(|s| s.record) } else { Ok(record) } {
+                Ok(record) if wanted.is_none_or(|wanted| wanted == record.status) => items.push(record),
+                Ok(_) => {}
+                // Its start has failed in the meantime, and with it the record has gone.
+                Err(error) if error.kind == Kind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        page.items = items;
+        Ok(page)
     }
 
     /// Stops a session and returns its record when nothing is left of it. Stopping one that has ended is no error.
@@ -246,15 +261,19 @@ impl SessionManager {
         counts
     }
 
-    /// Refuses new starts, stops every session and shuts the backends down; returns when nothing is left. A second
-    /// caller waits for the first.
-    pub async fn drain(&self) {
+    /// Refuses new starts and stops every session: calls that run hear why at once. Returns when no session is left.
+    pub async fn end_sessions(&self) {
         self.starter.live.close();
         let mut stops = JoinSet::new();
         for handle in self.starter.live.all() {
             stops.spawn(async move { ask_to_stop(&handle, EndReason::Drained).await });
         }
         stops.join_all().await;
+    }
+
+    /// Ends the sessions and shuts the backends down; returns when nothing is left. A second caller waits for the first.
+    pub async fn drain(&self) {
+        self.end_sessions().await;
         self.shut_down
             .get_or_init(|| async {
                 for backend in self.starter.backends.values() {
@@ -296,7 +315,13 @@ impl SessionManager {
         if found.record.status == Status::Ready {
             // Its end could not be written at the time; nobody will take calls for it any more.
             let (session, now) = (id.clone(), SystemTime::now());
-            records::ask(self.store(), move |store| store.terminate(&session, EndReason::Lost, now)).await?;
+            let written =
+                records::ask(self.store(), move |store| store.terminate(&session, EndReason::Lost, now))
+                    .await;
+            if let Err(error) = written {
+                // The disk may still be full: who only asks is answered all the same.
+                tracing::warn!(session = %id, %error, "the end of a session could still not be recorded");
+            }
             found.record.status = Status::Terminated;
             found.record.ended = Some(EndReason::Lost);
             found.record.updated = now;

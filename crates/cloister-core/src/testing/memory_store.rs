@@ -14,6 +14,7 @@ use std::time::SystemTime;
 pub struct MemoryStore {
     sessions: Mutex<Vec<StoredSession>>,
     broken: AtomicBool,
+    full: AtomicBool,
 }
 
 impl MemoryStore {
@@ -22,7 +23,12 @@ impl MemoryStore {
         Self::default()
     }
 
-    /// From now on every call fails (`true`) or works again (`false`), as with a full disk.
+    /// From now on every change fails (`true`) or works again (`false`), as with a full disk; reading goes on.
+    pub fn fill_up(&self, full: bool) {
+        self.full.store(full, Ordering::SeqCst);
+    }
+
+    /// From now on every call fails (`true`) or works again (`false`), as with a disk that is gone.
     pub fn break_down(&self, broken: bool) {
         self.broken.store(broken, Ordering::SeqCst);
     }
@@ -34,15 +40,22 @@ impl MemoryStore {
 
     fn with<T>(&self, what: impl FnOnce(&mut Vec<StoredSession>) -> T) -> Result<T, Error> {
         if self.broken.load(Ordering::SeqCst) {
-            return Err(Error::internal("the session store does not answer", "no space left on device"));
+            return Err(Error::internal("the session store does not answer", "input/output error"));
         }
         Ok(what(&mut lock(&self.sessions)))
+    }
+
+    fn change<T>(&self, what: impl FnOnce(&mut Vec<StoredSession>) -> T) -> Result<T, Error> {
+        if self.full.load(Ordering::SeqCst) {
+            return Err(Error::internal("the session store does not answer", "no space left on device"));
+        }
+        self.with(what)
     }
 }
 
 impl Store for MemoryStore {
     fn insert(&self, session: &StoredSession) -> Result<(), Error> {
-        self.with(|all| {
+        self.change(|all| {
             if all.iter().any(|s| s.record.id == session.record.id) {
                 let id = &session.record.id;
                 return Err(Error::new(Kind::Internal, format!("session {id} is recorded already")));
@@ -53,7 +66,7 @@ impl Store for MemoryStore {
     }
 
     fn bind(&self, id: &SessionId, sandbox: &SandboxId) -> Result<(), Error> {
-        self.with(|all| {
+        self.change(|all| {
             if let Some(session) = all.iter_mut().find(|s| s.record.id == *id) {
                 session.sandbox = Some(sandbox.clone());
             }
@@ -61,7 +74,7 @@ impl Store for MemoryStore {
     }
 
     fn terminate(&self, id: &SessionId, reason: EndReason, at: SystemTime) -> Result<(), Error> {
-        self.with(|all| {
+        self.change(|all| {
             if let Some(session) =
                 all.iter_mut().find(|s| s.record.id == *id && s.record.status == Status::Ready)
             {
@@ -73,7 +86,7 @@ impl Store for MemoryStore {
     }
 
     fn forget(&self, id: &SessionId) -> Result<(), Error> {
-        self.with(|all| all.retain(|s| s.record.id != *id))
+        self.change(|all| all.retain(|s| s.record.id != *id))
     }
 
     fn get(&self, id: &SessionId) -> Result<Option<StoredSession>, Error> {
@@ -121,7 +134,7 @@ impl Store for MemoryStore {
     }
 
     fn prune(&self, before: SystemTime) -> Result<usize, Error> {
-        self.with(|all| {
+        self.change(|all| {
             let had = all.len();
             all.retain(|s| s.record.status == Status::Ready || s.record.updated >= before);
             had - all.len()

@@ -37,40 +37,58 @@ pub(crate) fn key(identifier: &str) -> Result<&str, Error> {
 mod tests {
     use super::*;
 
+    const GOOD: [(&str, &str); 4] = [
+        ("aws.codeinterpreter.v1", "aws.codeinterpreter.v1"),
+        ("my_tool-abcdefghij", "my_tool-abcdefghij"),
+        (
+            "arn:aws:bedrock-agentcore:us-west-2:aws:code-interpreter/aws.codeinterpreter.v1",
+            "aws.codeinterpreter.v1",
+        ),
+        (
+            "arn:aws-us-gov:bedrock-agentcore:us-gov-west-1:123456789012:code-interpreter-custom/x-abcdefghij",
+            "x-abcdefghij",
+        ),
+    ];
+
+    const BAD: [&str; 9] = [
+        "",
+        "a/b",
+        "../x",
+        "arn:aws:bedrock-agentcore:us-west-2:aws:browser/aws.browser.v1",
+        "arn:aws:s3:us-west-2:aws:code-interpreter/x",
+        "arn:aws:bedrock-agentcore:us-west-2:aws:code-interpreter/a/b",
+        "arn:aws:bedrock-agentcore:us-west-2:1234:code-interpreter/x",
+        "x\n",
+        "é",
+    ];
+
     #[test]
     fn ids_and_arns_mean_the_same_interpreter() {
-        for (identifier, expected) in [
-            ("aws.codeinterpreter.v1", "aws.codeinterpreter.v1"),
-            ("my_tool-abcdefghij", "my_tool-abcdefghij"),
-            (
-                "arn:aws:bedrock-agentcore:us-west-2:aws:code-interpreter/aws.codeinterpreter.v1",
-                "aws.codeinterpreter.v1",
-            ),
-            (
-                "arn:aws-us-gov:bedrock-agentcore:us-gov-west-1:123456789012:code-interpreter-custom/x-abcdefghij",
-                "x-abcdefghij",
-            ),
-        ] {
+        for (identifier, expected) in GOOD {
             assert_eq!(key(identifier).unwrap(), expected);
         }
     }
 
     #[test]
     fn anything_else_is_refused() {
-        for bad in [
-            "",
-            "a/b",
-            "../x",
-            "arn:aws:bedrock-agentcore:us-west-2:aws:browser/aws.browser.v1",
-            "arn:aws:s3:us-west-2:aws:code-interpreter/x",
-            "arn:aws:bedrock-agentcore:us-west-2:aws:code-interpreter/a/b",
-            "arn:aws:bedrock-agentcore:us-west-2:1234:code-interpreter/x",
-            "x\n",
-            "é",
-            &"x".repeat(3_000),
-        ] {
+        let long = "x".repeat(3_000);
+        for bad in BAD.into_iter().chain([long.as_str()]) {
             let error = key(bad).unwrap_err();
             assert_eq!(error.fields[0].name, "codeInterpreterIdentifier", "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_openapi_document_describes_the_same_identifiers() {
+        let document: serde_json::Value = serde_json::from_str(crate::pages::OPENAPI).unwrap();
+        let paths = document["paths"].as_object().unwrap().values();
+        let parameters = paths.flat_map(|path| path["parameters"].as_array().into_iter().flatten());
+        let ours: Vec<_> = parameters.filter(|p| p["name"] == "codeInterpreterIdentifier").collect();
+        assert_eq!(ours.len(), 5);
+        for parameter in ours {
+            let pattern = Regex::new(parameter["schema"]["pattern"].as_str().unwrap()).unwrap();
+            assert!(GOOD.iter().all(|(good, _)| pattern.is_match(good)));
+            assert!(BAD.iter().all(|bad| !pattern.is_match(bad)));
         }
     }
 }

@@ -228,7 +228,10 @@ mod tests {
 
     #[test]
     fn a_suffix_that_anybody_can_have_a_host_under_is_warned_about() {
-        assert_eq!(warned("allowed_domains = ['packages.example', '*.packages-files.example']"), Vec::<String>::new());
+        assert_eq!(
+            warned("allowed_domains = ['packages.example', '*.packages-files.example']"),
+            Vec::<String>::new()
+        );
         for bad in ["*.com", "*.amazonaws.com", "*.github.io"] {
             assert_eq!(warned(&format!("allowed_domains = ['{bad}']")).len(), 1, "{bad}");
         }

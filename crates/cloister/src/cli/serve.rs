@@ -29,6 +29,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Ready sandboxes per policy when nobody says another number.
 const POOL: usize = 8;
+/// Open files below which sandboxes do not come up (their programs move descriptors to 64 and above) and clients are locked out.
+const LEAST_OPEN_FILES: u64 = 256;
 /// Between two clean-ups of old records.
 const PRUNE: Duration = Duration::from_secs(3600);
 
@@ -79,8 +81,8 @@ pub(crate) fn run(args: Args, out: Output) -> Result<(), Failure> {
     telemetry::init(args.log_format);
     // Whatever this server writes is its own business.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
-    raise_open_files();
-    let prepared = prepare(&args)?;
+    let open_files = raise_open_files()?;
+    let prepared = prepare(&args, open_files)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(serve(prepared, args.data_dir.as_deref(), out));
     // Blocking work that hangs must not keep a drained server alive.
@@ -89,7 +91,7 @@ pub(crate) fn run(args: Args, out: Output) -> Result<(), Failure> {
 }
 
 /// The set-up, in one thread. The data folder is locked first: nothing else may be touched without it.
-fn prepare(args: &Args) -> Result<Prepared, Failure> {
+fn prepare(args: &Args, open_files: u64) -> Result<Prepared, Failure> {
     let config = args.config.as_deref().map(Config::load).transpose()?.unwrap_or_default();
     let listen = args.listen.or(config.server.listen).map_or_else(|| parse(DEFAULT_LISTEN), Ok)?;
     check_listen(listen, args.unsafe_listen)?;
@@ -127,6 +129,7 @@ fn prepare(args: &Args) -> Result<Prepared, Failure> {
         gateway.allowed_hosts.push(address.ip().to_string());
     }
     gateway.public_url.clone_from(&url);
+    gateway.connections = connections(open_files).min(gateway.connections);
     Ok(Prepared { data, hold, listener, url, registry, interpreters, gateway })
 }
 
@@ -262,15 +265,32 @@ fn pooled(config: &Config, interpreters: &[(String, Arc<Policy>)]) -> Vec<Arc<Po
     pooled
 }
 
-/// Sessions cost several descriptors each; the usual soft limit of 1024 is for programs that use select(2).
-fn raise_open_files() {
+/// Sessions cost several descriptors each; the usual soft limit of 1024 is for programs that use select(2). Returns the limit, which
+/// every sandbox inherits.
+fn raise_open_files() -> Result<u64, Failure> {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && soft < hard
-        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
-    {
-        tracing::warn!(%error, soft, hard, "the limit of open files could not be raised");
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(std::io::Error::from)?;
+    if hard < LEAST_OPEN_FILES {
+        return Err(Failure::new(format!(
+            "the hard limit of open files is {hard}, and the server and its sandboxes need {LEAST_OPEN_FILES} at the very least; \
+             raise it (`ulimit -Hn 65536`, or LimitNOFILE= of a systemd unit)"
+        )));
     }
+    if soft >= hard {
+        return Ok(soft);
+    }
+    match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+        Ok(()) => Ok(hard),
+        Err(error) => {
+            tracing::warn!(%error, soft, hard, "the limit of open files could not be raised");
+            Ok(soft)
+        }
+    }
+}
+
+/// Connections at once: a quarter of the descriptors, so that idle clients cannot keep sessions from starting.
+fn connections(open_files: u64) -> usize {
+    usize::try_from(open_files / 4).unwrap_or(usize::MAX)
 }
 
 impl From<RegistryError> for Failure {

@@ -42,8 +42,7 @@ impl Answer {
             ),
             Refusal::Address(super::address::Class::Metadata) => (
                 format!("{host} leads to a cloud metadata service"),
-                "pass what the program needs as a file; no policy allows these addresses"
-                    .to_owned(),
+                "pass what the program needs as a file; no policy allows these addresses".to_owned(),
             ),
             Refusal::Address(class) => (
                 format!("{host} leads to a {} address", class.name()),

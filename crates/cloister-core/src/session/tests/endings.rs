@@ -199,6 +199,22 @@ async fn an_end_that_the_store_does_not_take_is_tried_again_and_shows_in_any_cas
 }
 
 #[tokio::test(start_paused = true)]
+async fn on_a_full_disk_sessions_end_and_whoever_asks_is_answered() {
+    let rig = rig();
+    let (ended, live) = (rig.start().await, rig.start().await);
+    settle().await;
+    rig.store.fill_up(true);
+    assert_eq!(rig.stop(&ended).await.status, Status::Terminated);
+    assert_eq!(rig.get(&ended).await.status, Status::Terminated);
+    let query = |status| ListQuery { status, limit: 10, after: None };
+    let all = rig.manager.list(&rig.me, None, query(None)).await.unwrap();
+    let seen: Vec<_> = all.items.iter().map(|record| (&record.id, record.status)).collect();
+    assert_eq!(seen, [(&live, Status::Ready), (&ended, Status::Terminated)]);
+    let ready = rig.manager.list(&rig.me, None, query(Some(Status::Ready))).await.unwrap();
+    assert_eq!(ready.items.iter().map(|record| &record.id).collect::<Vec<_>>(), [&live]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn records_of_long_ended_sessions_are_dropped_and_live_ones_never() {
     let rig = rig_with(|_, config| config.keep_records = Duration::ZERO);
     let (ended, _live) = (rig.start().await, rig.start().await);
