@@ -1,0 +1,68 @@
+//! A thread with mounts of its own, in which a hybrid host looks like one of cgroup v1.
+//!
+//! crun 1.8 refuses hosts that have both cgroup trees. Where the second one is not mounted it works, and so it can be measured
+//! here; nobody else on the host notices.
+
+use crate::failure::Failure;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
+use std::path::Path;
+use std::sync::mpsc::{self, Sender};
+
+/// The second tree of a hybrid host.
+const UNIFIED: &str = "/sys/fs/cgroup/unified";
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The thread. Programs that are started by its jobs see its mounts.
+#[derive(Debug)]
+pub(super) struct PrivateMounts(Sender<Job>);
+
+impl PrivateMounts {
+    /// Starts the thread.
+    pub(super) fn enter() -> Result<Self, Failure> {
+        let (jobs, inbox) = mpsc::channel::<Job>();
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            let entered = make_private();
+            let failed = entered.is_err();
+            if tell.send(entered).is_err() || failed {
+                return;
+            }
+            while let Ok(job) = inbox.recv() {
+                job();
+            }
+        });
+        match told.recv() {
+            Ok(Ok(())) => Ok(Self(jobs)),
+            Ok(Err(errno)) => {
+                Err(Failure::Unavailable(format!("no private mount namespace ({errno}); run as root")))
+            }
+            Err(_) => Err(Failure::Unavailable("the thread for private mounts ended".into())),
+        }
+    }
+
+    /// Runs a job there and waits for it.
+    pub(super) fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Failure> {
+        let (tell, told) = mpsc::channel();
+        let job: Job = Box::new(move || {
+            let _: Result<(), _> = tell.send(job());
+        });
+        let ended = |_| Failure::Unavailable("the thread for private mounts ended".into());
+        self.0.send(job).map_err(|_| ended(mpsc::RecvError))?;
+        told.recv().map_err(ended)
+    }
+}
+
+fn make_private() -> nix::Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    let none = None::<&str>;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
+    if Path::new(UNIFIED).join("cgroup.procs").exists() {
+        umount2(UNIFIED, MntFlags::MNT_DETACH)?;
+    }
+    Ok(())
+}

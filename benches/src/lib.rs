@@ -1,0 +1,21 @@
+//! What the benches share: a server to measure, clients to measure it with, the alternatives, and the tables.
+//!
+//! ```text
+//! bench ─▶ Run::case(name, samples, work) ─┬─▶ criterion: median, comparison with the last run
+//!             │                            └─▶ Samples: p50, p99 ─▶ Report ─▶ <out>/<bench>.md ─▶ docs/benchmarks.md
+//!             └─ work: Server + Client (HTTP over loopback)  |  alternatives (bwrap, crun, runsc, ipykernel, plain python3)
+//! ```
+
+pub mod alternatives;
+pub mod client;
+pub mod failure;
+pub mod http;
+pub mod memory;
+pub mod quiet;
+pub mod report;
+pub mod run;
+pub mod samples;
+pub mod server;
+pub mod work;
+
+pub use failure::Failure;
