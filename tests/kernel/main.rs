@@ -15,6 +15,7 @@ mod contract_shell;
 mod deadlines;
 mod lifecycle;
 mod limits;
+mod robustness;
 mod session;
 mod start;
 mod tasks;

@@ -19,13 +19,18 @@ fn after_a_crash_of_the_server_nothing_of_it_is_left_once_its_successor_is_ready
     let id = server.session();
     assert_eq!(server.value(&id, "__import__('os').path.exists('ran')"), "False");
     let (sandboxes, processes) = thread::scope(|scope| {
-        let lost = scope.spawn(|| server.invoke(&id, "call-1", "open('ran', 'a').write('x')\nimport time\ntime.sleep(60)"));
-        host::settled(|| match server.request("GET", &format!("/v1/sessions/{id}/files/ran"), &[], None).status {
-            200 => Ok(()),
-            other => Err(format!("the call has not begun: {other}")),
+        let lost = scope.spawn(|| {
+            server.invoke(&id, "call-1", "open('ran', 'a').write('x')\nimport time\ntime.sleep(60)")
+        });
+        host::settled(|| {
+            match server.request("GET", &format!("/v1/sessions/{id}/files/ran"), &[], None).status {
+                200 => Ok(()),
+                other => Err(format!("the call has not begun: {other}")),
+            }
         });
         let seen = (place.sandboxes(), server.processes());
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(server.pid()), nix::sys::signal::Signal::SIGKILL).unwrap();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(server.pid()), nix::sys::signal::Signal::SIGKILL)
+            .unwrap();
         lost.join().unwrap().unwrap_err();
         seen
     });
@@ -39,7 +44,8 @@ fn after_a_crash_of_the_server_nothing_of_it_is_left_once_its_successor_is_ready
     assert!(sandboxes.iter().all(|sandbox| leftovers::cgroups(sandbox).is_empty()));
     let detail = server.detail(&id);
     assert_eq!((detail["status"].as_str(), detail["ended"].as_str()), (Some("terminated"), Some("lost")));
-    let retry = server.invoke(&id, "call-1", "open('ran', 'a').write('x')\nimport time\ntime.sleep(60)").unwrap();
+    let retry =
+        server.invoke(&id, "call-1", "open('ran', 'a').write('x')\nimport time\ntime.sleep(60)").unwrap();
     assert!(retry.status == 404 && retry.head.contains("ResourceNotFoundException"), "{retry:?}");
     works(&server);
     assert!(server.terminate().success());

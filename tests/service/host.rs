@@ -34,7 +34,8 @@ fn look(pid: i32) -> Option<(Process, String)> {
     let (before, after) = stat.rsplit_once(") ")?;
     let name = before.split_once('(')?.1.to_owned();
     let fields: Vec<&str> = after.split(' ').collect();
-    let process = Process { pid, parent: fields.get(1)?.parse().ok()?, name, started: (*fields.get(19)?).to_owned() };
+    let process =
+        Process { pid, parent: fields.get(1)?.parse().ok()?, name, started: (*fields.get(19)?).to_owned() };
     Some((process, (*fields.first()?).to_owned()))
 }
 

@@ -100,7 +100,8 @@ impl Place {
 
 impl Server {
     fn start(command: &mut Command) -> Self {
-        let mut child = command.env("RUST_LOG", "error").stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            command.env("RUST_LOG", "error").stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.split("http://").nth(1).and_then(|rest| rest.split_whitespace().next());
@@ -168,10 +169,15 @@ impl Server {
         stream.write_all(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes())?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
-        let cut = answer.windows(4).position(|w| w == b"\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
+        let cut =
+            answer.windows(4).position(|w| w == b"\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
         let head = String::from_utf8_lossy(&answer[..cut]).into_owned();
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-        Ok(Answer { status: status.ok_or(std::io::ErrorKind::InvalidData)?, head, body: answer[cut + 4..].to_vec() })
+        Ok(Answer {
+            status: status.ok_or(std::io::ErrorKind::InvalidData)?,
+            head,
+            body: answer[cut + 4..].to_vec(),
+        })
     }
 
     pub fn start_session(&self) -> Answer {

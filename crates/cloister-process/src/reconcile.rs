@@ -64,17 +64,15 @@ pub(crate) fn reconcile(
             tracing::warn!(directory = %directory.display(), "not a sandbox's; put other things somewhere else");
             continue;
         }
-        // Refused where nobody listens any more: it has ended by itself.
         match Record::read(&directory) {
             Err(error) => {
                 tracing::debug!(directory = %directory.display(), %error, "a left-over sandbox has no record");
             }
             Ok(record) => {
-                let cgroups = record.cgroups.clone();
-                if let Err(error) = shut_down(&directory, record, launcher) {
-                    tracing::debug!(directory = %directory.display(), %error, "a left-over sandbox did not answer");
+                if let Err(error) = end(&directory, record, launcher, &current) {
+                    tracing::warn!(directory = %directory.display(), %error, "a left-over sandbox does not go; the next start tries again");
+                    continue;
                 }
-                cgroups.iter().for_each(|path| remove_directory(path, &current));
             }
         }
         ended += 1;
@@ -107,12 +105,17 @@ fn remove_directory(path: &Path, current: &[&Path]) {
     }
 }
 
-fn shut_down(directory: &Path, record: Record, launcher: &Arc<Launcher>) -> io::Result<()> {
-    let told = tell(directory, record.nonce);
+/// Ends what `record` speaks of.
+fn end(directory: &Path, record: Record, launcher: &Arc<Launcher>, current: &[&Path]) -> io::Result<()> {
+    // Refused where nobody listens any more: it has ended by itself.
+    if let Err(error) = tell(directory, record.nonce) {
+        tracing::debug!(directory = %directory.display(), %error, "a left-over sandbox did not answer");
+    }
     if let Some((root, sandbox, uid, gid)) = record.lodging {
         Lodging { root, sandbox, uid, gid, launcher: Arc::clone(launcher) }.clear()?;
     }
-    told
+    record.cgroups.iter().for_each(|path| remove_directory(path, current));
+    Ok(())
 }
 
 fn tell(directory: &Path, nonce: String) -> io::Result<()> {
@@ -135,13 +138,18 @@ mod tests {
     fn left_over_sandboxes_are_told_to_end_and_other_directories_stay() {
         let state = tempfile::tempdir().unwrap();
         let launcher = Arc::new(Launcher::start(Path::new("/bin/cat"), state.path()).unwrap());
-        let (answers, silent, foreign) =
-            (state.path().join("01AAA"), state.path().join("01BBB"), state.path().join("not-a-sandbox"));
-        for directory in [&answers, &silent, &foreign] {
-            fs::create_dir(directory).unwrap();
-        }
+        let place = |name: &str| {
+            fs::create_dir(state.path().join(name)).unwrap();
+            state.path().join(name)
+        };
+        let (answers, silent, lodged) = (place("01AAA"), place("01BBB"), place("01CCC"));
+        let foreign = place("not-a-sandbox");
         let record = Record { version: 1, nonce: "n".into(), lodging: None, cgroups: Vec::new() };
         record.write(&answers).unwrap();
+        // Nobody sweeps.
+        launcher.end();
+        let lodging = Some((state.path().to_owned(), "01ccc".to_owned(), 1, 1));
+        Record { version: 1, nonce: "n".into(), lodging, cgroups: Vec::new() }.write(&lodged).unwrap();
         fs::write(silent.join("record.json"), "not JSON").unwrap();
         let listener = UnixListener::bind(answers.join("ctl.sock")).unwrap();
         let init = std::thread::spawn(move || {
@@ -155,7 +163,7 @@ mod tests {
         let heard = init.join().unwrap();
         assert!(heard.contains("attach") && heard.contains("shutdown"), "{heard:?}");
         assert!(!answers.exists() && !silent.exists() && foreign.exists());
-        launcher.end();
+        assert!(lodged.exists(), "what does not go keeps its record");
     }
 
     #[test]

@@ -17,8 +17,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long the kernel may take to end a pid namespace, and again to empty its cgroup.
-const DEATH: Duration = Duration::from_secs(5);
+/// How long the kernel may take to end a pid namespace, and again to empty its cgroup. Milliseconds as a rule; seconds on a host that has
+/// many times more to do than it can.
+const DEATH: Duration = Duration::from_secs(10);
 
 /// What must be taken down; filled step by step while a sandbox is being made. Dropping it takes it down as well.
 #[derive(Default)]
@@ -56,7 +57,9 @@ impl Remains {
         if let Some(group) = self.group.take() {
             left.extend(remove_group(&group));
         }
-        if let Some(directory) = self.directory.take()
+        // What is left has its record there, by which the next server tries again.
+        let done = left.is_empty();
+        if let Some(directory) = self.directory.take().filter(|_| done)
             && let Err(error) = std::fs::remove_dir_all(&directory)
             && error.kind() != std::io::ErrorKind::NotFound
         {
