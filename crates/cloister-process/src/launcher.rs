@@ -93,22 +93,30 @@ impl Running {
     }
 
     fn wait(&mut self) {
-        let since = Instant::now();
-        while matches!(self.child.try_wait(), Ok(None)) {
-            if since.elapsed() > FAREWELL {
-                tracing::warn!("the launcher does not end and is killed");
-                return self.kill();
-            }
-            std::thread::sleep(LOOK);
+        if !self.has_ended_within(FAREWELL) {
+            tracing::warn!("the launcher does not end and is killed");
+            self.kill();
         }
     }
 
+    /// Kills it. Orders wait meanwhile, so that one that is stuck in the kernel is not waited for without end.
     fn kill(&mut self) {
         // Fails where it has been waited for already.
         let _: io::Result<()> = self.child.kill();
-        if let Err(error) = self.child.wait() {
-            tracing::warn!(%error, "cannot wait for the launcher");
+        if !self.has_ended_within(FAREWELL) {
+            tracing::warn!(pid = self.child.id(), "a launcher does not die (stuck in the kernel)");
         }
+    }
+
+    fn has_ended_within(&mut self, patience: Duration) -> bool {
+        let since = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if since.elapsed() > patience {
+                return false;
+            }
+            std::thread::sleep(LOOK);
+        }
+        true
     }
 }
 

@@ -114,8 +114,9 @@ pub(crate) fn lower(policy: &Policy, image: &Image, filters: Vec<Vec<u64>>, who:
             // Below the group's limit, so that a runaway allocation meets MemoryError before the killer.
             cell_memory: memory / 10 * 9,
             // Init counts as one. Where the group has the limit it must be met first: the group counts its refusals, and only so can
-            // the answer name the limit.
-            pids: if cgroups > 0 { pids + 8 } else { pids + 1 },
+            // the answer name the limit. Twice as many, since a fork counts here from its beginning and in the group at its end: in a
+            // bomb, each process has one under way.
+            pids: if cgroups > 0 { pids.saturating_mul(2) } else { pids + 1 },
             open_files: *open_files,
             file_bytes: *max_file,
             stream: *stream,
