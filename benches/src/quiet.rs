@@ -1,30 +1,55 @@
-//! Waits until the machine has nothing else to do, and says how busy it was if that never comes.
+//! Waits until the machine has nothing else to do, and says how often that did not come.
 //!
 //! Measured while the bench itself sleeps, so whatever is busy is somebody else. Two cores shared with a compiler double
 //! every time in a table, and nobody could see it from the table alone.
 
 use std::fs;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Share of the processors that others may use while a row counts as taken on a quiet machine.
+/// Share of the processors that others may use while a moment counts as quiet.
 pub const LIMIT: f64 = 0.15;
-/// One look.
-const WINDOW: Duration = Duration::from_millis(250);
-/// How long to wait for quiet before each row, unless `CLOISTER_BENCH_PATIENCE` (seconds) says otherwise.
+/// One look: a few ticks of every processor.
+const WINDOW: Duration = Duration::from_millis(50);
+/// How long one row may wait for quiet moments in total, unless `CLOISTER_BENCH_PATIENCE` (seconds) says otherwise.
 const PATIENCE: u64 = 30;
 
-/// Waits for quiet, but not for ever. Answers the busy share of the last look, 0 to 1.
-pub fn wait() -> f64 {
-    let patience =
-        std::env::var("CLOISTER_BENCH_PATIENCE").ok().and_then(|v| v.parse().ok()).unwrap_or(PATIENCE);
-    let since = Instant::now();
-    loop {
-        let busy = look();
-        if busy <= LIMIT || since.elapsed() > Duration::from_secs(patience) {
-            return busy;
+/// Lets one row's observations begin in quiet moments, as long as its patience lasts.
+#[derive(Debug)]
+pub struct Gate {
+    left: Duration,
+    passed: u32,
+    busy: u32,
+}
+
+impl Gate {
+    /// For one row.
+    pub fn new() -> Self {
+        let given = std::env::var("CLOISTER_BENCH_PATIENCE").ok().and_then(|v| v.parse().ok());
+        Self { left: Duration::from_secs(given.unwrap_or(PATIENCE)), passed: 0, busy: 0 }
+    }
+
+    /// Before an observation, or a batch of them.
+    pub fn pass(&mut self) {
+        while look() > LIMIT {
+            if self.left.is_zero() {
+                self.busy += 1;
+                break;
+            }
+            self.left = self.left.saturating_sub(WINDOW);
         }
-        sleep(WINDOW);
+        self.passed += 1;
+    }
+
+    /// The share of observations that began while others were busy, 0 to 1.
+    pub fn busy(&self) -> f64 {
+        f64::from(self.busy) / f64::from(self.passed.max(1))
+    }
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

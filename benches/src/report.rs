@@ -1,11 +1,13 @@
 //! Tables in Markdown: no absolute number without its ratio beside it.
 
 use crate::failure::Failure;
-use crate::quiet;
 use crate::samples::Samples;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
+
+/// From this share on, a row bears a mark.
+const DISTURBED: f64 = 0.05;
 
 /// One line of a table.
 #[derive(Clone, Debug)]
@@ -16,7 +18,7 @@ pub struct Row {
     pub against: String,
     /// The observations, or why there are none.
     pub outcome: Result<Samples, String>,
-    /// The largest share of the processors that others used before or after the row was taken.
+    /// The share of observations that began while others used the processors, 0 to 1.
     pub busy: f64,
 }
 
@@ -81,7 +83,8 @@ impl Report {
             Ok(samples) => {
                 let unit = self.samples(against).map(|s| s.p50().as_secs_f64());
                 let ratio = unit.map_or("–".into(), |unit| times(samples.p50().as_secs_f64() / unit));
-                let mark = if *busy > quiet::LIMIT { " †" } else { "" };
+                let mark =
+                    if *busy > DISTURBED { format!(" † {:.0} %", busy * 100.0) } else { String::new() };
                 let (p50, p99) = (time(samples.p50()), time(samples.p99()));
                 format!("| {name}{mark} | {ratio} | {p50} | {p99} | {} |\n", samples.count())
             }
@@ -162,7 +165,7 @@ mod tests {
         report.push(row("other", "ours", None, 0.0));
         let table = report.table();
         assert!(table.contains("| ours | 1.00× | 4.00 ms | 4.00 ms | 1 |"), "{table}");
-        assert!(table.contains("| theirs † | 125× | 500 ms | 500 ms | 1 |"), "{table}");
+        assert!(table.contains("| theirs † 50 % | 125× | 500 ms | 500 ms | 1 |"), "{table}");
         assert!(table.contains("| other | not runnable here: no kernel | – | – | 0 |"), "{table}");
     }
 

@@ -2,7 +2,7 @@
 
 use crate::alternatives::Tried;
 use crate::failure::Failure;
-use crate::quiet;
+use crate::quiet::Gate;
 use crate::report::{Report, Row};
 use crate::samples::Samples;
 use criterion::{Criterion, SamplingMode};
@@ -58,9 +58,9 @@ impl Run {
         case: Case<'_>,
         work: impl FnMut() -> Result<Duration, Failure>,
     ) -> Result<(), Failure> {
-        let before = quiet::wait();
-        let observed = self.observe(case, work)?;
-        let busy = before.max(quiet::look());
+        let mut gate = Gate::new();
+        let observed = self.observe(case, &mut gate, work)?;
+        let busy = gate.busy();
         // Without observations it was left out by the filter on the command line.
         if let Some(samples) = Samples::new(observed) {
             let (name, against) = (case.name.to_owned(), case.against.to_owned());
@@ -94,13 +94,18 @@ impl Run {
     fn observe(
         &mut self,
         case: Case<'_>,
+        gate: &mut Gate,
         mut work: impl FnMut() -> Result<Duration, Failure>,
     ) -> Result<Vec<Duration>, Failure> {
         let wanted = wanted(case.samples);
         // The first observations meet cold caches, and are thrown away.
         let expected = work()?.min(work()?);
         if wanted < CRITERION_LEAST {
-            return (0..wanted).map(|_| work()).collect();
+            let gated = |_| {
+                gate.pass();
+                work()
+            };
+            return (0..wanted).map(gated).collect();
         }
         // Few observations are criterion's samples one by one, so that their number is known; many are taken in a hundred batches.
         let (sample_size, measurement) = match u32::try_from(wanted) {
@@ -114,6 +119,7 @@ impl Run {
         let mut failed = None;
         group.bench_function(case.name, |bencher| {
             bencher.iter_custom(|iterations| {
+                gate.pass();
                 let mut call = Vec::new();
                 for _ in 0..iterations {
                     match failed.is_none().then(&mut work) {

@@ -2,7 +2,7 @@
 
 use crate::host;
 use crate::server::Place;
-use cloister_tests::needs;
+use cloister_tests::{leftovers, needs};
 use std::process::Command;
 
 #[test]
@@ -63,6 +63,22 @@ fn on_a_full_disk_running_sessions_go_on_and_starts_are_refused() {
 }
 
 #[test]
+fn a_server_that_ends_while_its_pool_fills_leaves_no_cgroup() {
+    let Some(place) = Place::new() else { return };
+    for _ in 0..3 {
+        let server = place.serve(8);
+        host::settled(
+            || if place.sandboxes().is_empty() { Err("the pool stays empty".into()) } else { Ok(()) },
+        );
+        let groups: Vec<_> = place.sandboxes().iter().flat_map(|name| leftovers::cgroups(name)).collect();
+        assert!(server.terminate().success());
+        let bases = groups.iter().filter_map(|group| group.parent());
+        let left: Vec<_> = bases.filter(|base| base.exists()).collect();
+        assert!(left.is_empty() && place.sandboxes().is_empty(), "{left:?}");
+    }
+}
+
+#[test]
 fn starting_and_stopping_uses_nothing_up() {
     let Some(place) = Place::new() else { return };
     let server = place.serve(1);
@@ -73,7 +89,7 @@ fn starting_and_stopping_uses_nothing_up() {
     // Warm, with a zygote and what the runtime opens for itself.
     (0..5).for_each(|_| once());
     let (descriptors, processes) = (server.descriptors(), server.processes().len());
-    (0..60).for_each(|_| once());
+    (0..40).for_each(|_| once());
     host::settled(|| {
         let now = (server.descriptors(), server.processes().len(), place.sandboxes().len());
         let flat = now.0 <= descriptors + 4 && now.1 <= processes + 2 && now.2 <= 1;

@@ -1,5 +1,10 @@
 //! The real server as a process of its own, and what happens to it and to its sessions when something is killed, full or used up.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, in its helpers too"
+)]
 #![allow(unreachable_pub, reason = "the modules of a test are its whole world")]
 #![allow(missing_docs, reason = "names of tests are sentences")]
 

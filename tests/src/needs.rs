@@ -9,6 +9,12 @@ pub fn skip(why: &str) {
     eprintln!("SKIPPED: {why}");
 }
 
+/// Says that a test goes without a part of its set-up that this machine grants to nobody, not even to root. Visible, and no failure: the
+/// rest of the promise is tested all the same.
+pub fn note(why: &str) {
+    eprintln!("NOTE: {why}");
+}
+
 /// Where images are, if the default one has been built.
 pub fn images() -> Option<PathBuf> {
     let cache = std::env::var_os("CLOISTER_CACHE")

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 /// How long the kernel may take to end a pid namespace, and again to empty its cgroup. Milliseconds as a rule; seconds on a host that has
 /// many times more to do than it can.
-const DEATH: Duration = Duration::from_secs(10);
+const DEATH: Duration = Duration::from_secs(20);
 
 /// What must be taken down; filled step by step while a sandbox is being made. Dropping it takes it down as well.
 #[derive(Default)]

@@ -25,7 +25,7 @@ REFUSED = [0]
 def full():
     """The limit has been met, and not just once: tell the test, which cannot know how long this machine takes."""
     REFUSED[0] += 1
-    if REFUSED[0] >= 50:
+    if REFUSED[0] >= 3:
         os.close(os.open("/tmp/full", os.O_CREAT))
 
 

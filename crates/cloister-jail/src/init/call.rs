@@ -8,8 +8,9 @@
 use super::process;
 use super::snapshot::Snapshot;
 use super::worker::Worker;
+use crate::guest::cell::CellRequest;
 use crate::guest::frame;
-use crate::guest::message::{CellRequest, Ended, Report};
+use crate::guest::message::{Ended, Report};
 use crate::plan::{Limits, Plan};
 use nix::unistd::Pid;
 use std::time::{Duration, Instant};

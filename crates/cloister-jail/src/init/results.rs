@@ -3,7 +3,8 @@
 use super::call::On;
 use super::events::Init;
 use super::worker::Link;
-use crate::guest::message::{CellEvent, Reply};
+use crate::guest::cell::CellEvent;
+use crate::guest::message::Reply;
 use crate::sys;
 use nix::errno::Errno;
 use nix::unistd::{Pid, read};
