@@ -80,12 +80,7 @@ impl Run {
             Ok(mut made) => self.case(case, || work(&mut made)),
             Err(why) => {
                 let (name, against) = (case.name.to_owned(), case.against.to_owned());
-                self.report.push(Row {
-                    name,
-                    against,
-                    outcome: Err(format!("not runnable here: {why}")),
-                    busy: 0.0,
-                });
+                self.report.push(Row { name, against, outcome: Err(why), busy: 0.0 });
                 Ok(())
             }
         }
