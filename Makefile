@@ -101,7 +101,7 @@ fmt: ## Format the Rust code
 
 .PHONY: bench
 bench: release images ## What a user waits for, measured
-	cargo bench --locked -p cloister-benches
+	@scripts/bench.sh $(BENCH)
 
 .PHONY: ci
 ci: ## What CI runs: all tests with nothing skipped, then the demo
