@@ -1,6 +1,6 @@
 # Swaps files, links and directories as fast as it can, until told to stop: whoever checks a path and then uses it, loses.
 # Two processes, so that one swap can happen inside another.
-import random, threading, time
+import shutil
 
 os.chdir("/workspace")
 OUTSIDE = ["/proc/self/environ", "/proc/self/maps", "/proc/self/exe", "/proc/1/environ", "/etc/shadow", "/", "/proc/self/fd/0", "/proc/self/root/etc"]
@@ -31,12 +31,14 @@ def swap_directory(until):
                 os.makedirs("dir", exist_ok=True)
                 with open("dir/inner", "w") as file:
                     file.write("inside")
-                os.rename("dir", f".dir{random.random()}")
+                os.rename("dir", ".dir-away")
                 os.symlink(outside, "dir")
                 os.unlink("dir")
                 swaps += 2
             except OSError:
                 pass
+            # The tools write into it as well, and an endless number of directories would fill the storage.
+            shutil.rmtree(".dir-away", ignore_errors=True)
     return swaps
 
 

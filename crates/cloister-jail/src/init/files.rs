@@ -309,6 +309,23 @@ mod tests {
     }
 
     #[test]
+    fn the_links_of_proc_to_what_init_has_open_are_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().to_str().unwrap();
+        fs::write(dir.path().join("held"), "x").unwrap();
+        let held = File::open(dir.path().join("held")).unwrap();
+        let number = std::os::fd::AsRawFd::as_raw_fd(&held);
+        std::os::unix::fs::symlink("/proc/self/exe", dir.path().join("program")).unwrap();
+        for path in
+            ["program", "/proc/self/exe", &format!("/proc/self/fd/{number}"), "/proc/self/cwd/Cargo.toml"]
+        {
+            assert!(read_whole(root, path, CONTROL.blob).is_err(), "{path}");
+            assert!(read_range(root, path, 0, 4).is_err(), "{path}");
+        }
+        assert!(read_whole(root, "held", CONTROL.blob).is_ok());
+    }
+
+    #[test]
     fn a_listing_of_long_names_is_cut_where_its_message_would_be_too_long() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().to_str().unwrap();
