@@ -263,26 +263,24 @@ fn filter(rules: Rules, otherwise: SeccompAction, matching: SeccompAction) -> Re
 
 /// Kills what uses the x32 numbering (bit 30 of the call number), under which a list by number could be walked around.
 fn x32() -> Vec<u64> {
-    const LOAD_NUMBER: u64 = 0x0020;
     const JUMP_IF_AT_LEAST: u16 = 0x0035;
-    const RETURN: u16 = 0x0006;
-    vec![
-        LOAD_NUMBER << 48,
-        pack(JUMP_IF_AT_LEAST, 0, 1, 0x4000_0000),
-        pack(RETURN, 0, 0, libc::SECCOMP_RET_KILL_PROCESS),
-        pack(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ]
+    one_test(JUMP_IF_AT_LEAST, 0x4000_0000, libc::SECCOMP_RET_KILL_PROCESS)
 }
 
 /// A filter that refuses one call with an errno and allows the rest. Stacked under a list, whose architecture check it relies on.
 pub fn refuse(call: i64, errno: i32) -> Vec<u64> {
-    const LOAD_NUMBER: u64 = 0x0020;
     const JUMP_IF_EQUAL: u16 = 0x0015;
+    one_test(JUMP_IF_EQUAL, call as u32, libc::SECCOMP_RET_ERRNO | errno as u32)
+}
+
+/// Compares the call's number once: `action` if it holds, else the call is allowed.
+fn one_test(jump: u16, number: u32, action: u32) -> Vec<u64> {
+    const LOAD_NUMBER: u16 = 0x0020;
     const RETURN: u16 = 0x0006;
     vec![
-        LOAD_NUMBER << 48,
-        pack(JUMP_IF_EQUAL, 0, 1, call as u32),
-        pack(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | errno as u32),
+        pack(LOAD_NUMBER, 0, 0, 0),
+        pack(jump, 0, 1, number),
+        pack(RETURN, 0, 0, action),
         pack(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
     ]
 }
