@@ -1,0 +1,40 @@
+//! A CDP client's connection as the gateway sees it: text in, text out, both bounded.
+
+use tokio::sync::mpsc;
+
+/// Largest message of either direction, in bytes. Playwright takes 256 MiB; a full-page screenshot of a long page is tens of them.
+pub const MESSAGE_MAX: usize = 128 << 20;
+
+/// What a client may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// An automation client: everything that the CDP policy allows, while the stream is enabled.
+    Driver,
+    /// A person in the live view: may use the browser while drivers are held.
+    Human,
+    /// Sees, and does nothing.
+    Observer,
+}
+
+/// What goes to a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToClient {
+    /// One CDP message.
+    Text(String),
+    /// The connection is over; close the WebSocket with this code and reason.
+    Close {
+        /// RFC 6455 §7.4.
+        code: u16,
+        /// For people.
+        reason: String,
+    },
+}
+
+/// One connected client. Dropping it disconnects: its CDP sessions are detached, and with them its overrides.
+#[derive(Debug)]
+pub struct CdpClient {
+    /// From the client to the browser. A full queue makes the client wait.
+    pub to_browser: mpsc::Sender<String>,
+    /// From the browser to the client. A client that lets it grow too long is closed with a reason.
+    pub from_browser: mpsc::Receiver<ToClient>,
+}
