@@ -51,10 +51,30 @@ if [ ${#missing[@]} -gt 0 ]; then
     "${as_root[@]}" apt-get -q -y install --no-install-recommends "${missing[@]}"
 fi
 
-# Rust. Debian 12's own is older than this workspace needs, and there is no package of a newer one.
+# Rust. Debian 12's own is older than this workspace needs, and Debian has no rustup before 13; PyPI has a package that brings it.
 wanted=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
 advice="install rustup from the Rust project; it reads rust-toolchain.toml and brings Rust $wanted by itself"
 PATH="$HOME/.cargo/bin:$PATH"
+
+fetch_rustup() {
+    local scratch
+    scratch=$(mktemp -d)
+    trap 'rm -rf "$scratch"' RETURN
+    echo "deps: installing Rust by rustup (into ~/.cargo and ~/.rustup)"
+    /usr/bin/python3 -m venv "$scratch/venv"
+    "$scratch/venv/bin/pip" -q install puccinialin==0.1.14
+    # From a directory without a rust-toolchain.toml: the version that it names is not there yet.
+    (cd "$scratch" && venv/bin/python -m puccinialin --location "$scratch/rust" >/dev/null) || return 1
+    # What it has installed names no path of its own, so it can be moved to where everybody looks for it.
+    mkdir -p "$HOME/.cargo"
+    mv "$scratch/rust/cargo/bin" "$HOME/.cargo/bin"
+    mv "$scratch/rust/rustup" "$HOME/.rustup"
+    rustup toolchain install
+}
+
+if ! has cargo >/dev/null && [ ! -e "$HOME/.rustup" ] && [ ! -e "$HOME/.cargo/bin" ]; then
+    fetch_rustup || fail "cargo is missing, and rustup could not be fetched: Rust $wanted is needed" "$advice"
+fi
 has cargo >/dev/null || fail "cargo is missing: Rust $wanted is needed, and Debian 12 has 1.63" "$advice"
 found=$(rustc --version | cut -d ' ' -f 2) || fail "rustc does not start: Rust $wanted is needed" "$advice"
 if [ "$(printf '%s\n' "$wanted" "$found" | sort -V | head -n 1)" != "$wanted" ]; then
