@@ -329,8 +329,10 @@ async fn five_hundred_sessions_in_a_row_leave_nothing() {
 async fn files_that_fill_all_memory_do_not_end_the_session() {
     let mut policy = plain();
     policy.resources.memory = 128 << 20;
-    policy.filesystem.disk = 128 << 20;
-    policy.filesystem.max_file = 128 << 20;
+    // As much as a policy may give: 16 MiB and a kilobyte per file remain for init.
+    policy.filesystem.inodes = 16 << 10;
+    policy.filesystem.disk = 96 << 20;
+    policy.filesystem.max_file = 96 << 20;
     in_session(policy, async |session| {
         let ran = session.shell("head -c 200000000 /dev/zero > big; echo $?").await;
         assert!(!ran.execution.limits.is_empty(), "{ran:?}");

@@ -75,7 +75,9 @@ pub enum BrowserError {
     #[error("{0}")]
     Denied(String),
     /// The automation stream is disabled.
-    #[error("the automation stream is disabled: somebody has taken control of the browser; release it with UpdateBrowserStream")]
+    #[error(
+        "the automation stream is disabled: somebody has taken control of the browser; release it with UpdateBrowserStream"
+    )]
     StreamDisabled,
     /// So many clients are connected already.
     #[error("{0} clients are connected already, which is the limit")]

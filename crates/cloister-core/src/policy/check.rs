@@ -2,6 +2,7 @@
 
 use super::defaults::LONGEST_LIFE;
 use super::quantity::{size_text, span_text};
+use super::room;
 use super::target::{Cidr, is_domain};
 use super::{NetworkMode, Policy};
 use std::fmt::Display;
@@ -121,7 +122,8 @@ fn amounts(policy: &Policy, found: &mut Vec<Complaint>) {
             found.push((field, format!("{value} is more than {within} ({limit}), against which it counts")));
         }
     };
-    fits("filesystem.disk", files.disk, "resources.memory", resources.memory);
+    let within = "resources.memory without 16MiB for init and 1KiB for every file of filesystem.inodes";
+    fits("filesystem.disk", files.disk, within, room::storage(resources.memory, files.inodes));
     fits("filesystem.max_file", files.max_file, "filesystem.disk", files.disk);
 }
 

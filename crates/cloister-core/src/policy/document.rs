@@ -2,6 +2,7 @@
 
 use super::narrow::union;
 use super::quantity::{Size, Span};
+use super::room;
 use super::{NetworkMode, Policy, StartMode, Wall};
 use serde::Deserialize;
 
@@ -176,9 +177,9 @@ impl Document {
 
         let FilesystemPart { disk, inodes, max_file, exec, workspace } = filesystem;
         let to = &mut policy.filesystem;
-        to.disk = disk.map_or_else(|| to.disk.min(memory), |size| size.0);
+        to.inodes = inodes.unwrap_or_else(|| to.inodes.min(room::inodes(memory)));
+        to.disk = disk.map_or_else(|| to.disk.min(room::storage(memory, to.inodes)), |size| size.0);
         to.max_file = max_file.map_or_else(|| to.max_file.min(to.disk), |size| size.0);
-        set(&mut to.inodes, inodes);
         set(&mut to.exec, exec);
         set(&mut to.workspace, workspace);
 

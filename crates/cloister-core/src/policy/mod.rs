@@ -14,6 +14,7 @@ mod document;
 pub mod load;
 pub mod narrow;
 mod quantity;
+mod room;
 mod target;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 use super::describe::rows;
 use super::narrow::{meet, widenings};
+use super::room;
 use super::{NetworkMode, Policy, Sources, StartMode, Wall};
 use proptest::prelude::*;
 use std::path::Path;
@@ -99,7 +100,8 @@ fn an_inherited_value_gives_way_to_a_limit_that_is_set() {
         .load("a")
         .unwrap();
     assert_eq!(policy.time.session_default, Duration::from_secs(300));
-    assert_eq!((policy.filesystem.disk, policy.filesystem.max_file), (256 << 20, 256 << 20));
+    assert_eq!((policy.filesystem.disk, policy.filesystem.max_file), (208 << 20, 208 << 20));
+    assert_eq!(policy.filesystem.inodes, 32 << 10);
     let text = error(&[("a", "[time]\nsession_max = \"5m\"\nsession_default = \"6m\"")], "a");
     assert_eq!(text, "a.toml:3: time.session_default: 360s is more than time.session_max (300s)");
 }
@@ -258,7 +260,7 @@ fn policy() -> impl Strategy<Value = Policy> {
         policy.resources.memory = a.0 << 30;
         policy.resources.cpu = f64::from(a.1) / 2.0;
         (policy.resources.pids, policy.resources.open_files, policy.filesystem.inodes) = (a.2, a.3, a.5);
-        policy.filesystem.disk = a.4.min(a.0) << 30;
+        policy.filesystem.disk = (a.4 << 30).min(room::storage(a.0 << 30, a.5));
         policy.filesystem.max_file = policy.filesystem.disk / a.6;
         let span = Duration::from_secs;
         policy.time.session_max = span(t.0);
