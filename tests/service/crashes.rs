@@ -3,6 +3,7 @@
 use crate::host::{self, Process};
 use crate::server::{Place, Server};
 use cloister_tests::leftovers;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -50,6 +51,33 @@ fn after_a_crash_of_the_server_nothing_of_it_is_left_once_its_successor_is_ready
     works(&server);
     assert!(server.terminate().success());
     assert!(place.sandboxes().is_empty());
+}
+
+#[test]
+fn the_cgroups_of_a_server_that_was_killed_are_removed_by_the_next_one_that_starts_anywhere() {
+    let (Some(place), Some(other), Some(next)) = (Place::new(), Place::new(), Place::new()) else { return };
+    // The base of a server's groups, in every hierarchy.
+    let bases = |place: &Place, server: &Server| -> Vec<PathBuf> {
+        let id = server.session();
+        let groups: Vec<PathBuf> =
+            place.sandboxes().iter().flat_map(|name| leftovers::cgroups(name)).collect();
+        server.stop(&id);
+        groups.iter().filter_map(|group| group.parent().map(Path::to_owned)).collect()
+    };
+    let (killed, living) = (place.serve(0), other.serve(0));
+    let (of_killed, of_living) = (bases(&place, &killed), bases(&other, &living));
+    if of_killed.is_empty() {
+        return cloister_tests::needs::skip_unless_root("this host has no cgroups for sandboxes");
+    }
+    killed.crash();
+    assert!(of_killed.iter().all(|base| base.exists()), "a killed server removes nothing");
+    let next = next.serve(0);
+    assert!(of_killed.iter().all(|base| !base.exists()), "{of_killed:?}");
+    assert!(of_living.iter().all(|base| base.exists()), "the groups of a server that lives are taken away");
+    works(&living);
+    works(&next);
+    // And the killed one comes back.
+    works(&place.serve(0));
 }
 
 #[test]

@@ -49,6 +49,8 @@ pub struct ProcessConfig {
 pub struct ProcessBackend {
     maker: Arc<Maker>,
     pools: Vec<Arc<Pool>>,
+    /// Keeps other servers from taking its groups for a dead server's.
+    _hold: Option<cgroup::Hold>,
 }
 
 impl ProcessBackend {
@@ -69,7 +71,7 @@ impl ProcessBackend {
             "give a --data-dir that belongs to this user and that nobody else can write to",
         ))?;
         // Before the probe, which then finds the server in the place from which groups can be made.
-        let groups = cgroup::Host::discover(&instance(&config.state_dir));
+        let groups = groups(&config.state_dir);
         let mut findings = probe(&config.jail_program).map_err(unavailable(
             "the jail program cannot be run",
             "keep cloister-jail beside the cloister binary (`make release` puts it there)",
@@ -84,7 +86,7 @@ impl ProcessBackend {
                 finding.detail = "switched off".into();
             }
         }
-        let groups = groups.ok().filter(|_| !config.without.contains(&Wall::Cgroup));
+        let (groups, hold) = groups.ok().filter(|_| !config.without.contains(&Wall::Cgroup)).unzip();
         let launcher = Launcher::start(&config.jail_program, &config.state_dir).map_err(unavailable(
             "the launcher cannot be started",
             "keep cloister-jail beside the cloister binary",
@@ -98,7 +100,7 @@ impl ProcessBackend {
         let pooled = policies.iter().filter(|p| p.tier == "process" && p.start == StartMode::Pool);
         let pools = pooled.map(|policy| Pool::new(Arc::clone(policy), config.pool_size)).collect();
         let maker = Arc::new(Maker::new(config, launcher, groups, findings));
-        Ok(Arc::new(Self { maker, pools }))
+        Ok(Arc::new(Self { maker, pools, _hold: hold }))
     }
 
     /// Starts to fill the pools. Inside the runtime.
@@ -143,6 +145,22 @@ fn probe(program: &Path) -> std::io::Result<Vec<Finding>> {
         return Err(std::io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
     }
     Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// The place of this server's groups, held, and cleared of what dead servers have left beside it.
+fn groups(state_dir: &Path) -> Result<(cgroup::Host, cgroup::Hold), String> {
+    let find = || {
+        let host = cgroup::Host::discover(&cgroup::instance(&instance(state_dir)))?;
+        let hold = host.hold().map_err(|e| format!("hold the groups of this server: {e}"))?;
+        Ok((host, hold))
+    };
+    // Once more, for a server that starts at the same time may have swept away what nobody held yet.
+    let (host, hold) = find().or_else(|_: String| find())?;
+    let swept = host.sweep();
+    if !swept.is_empty() {
+        tracing::info!(?swept, "removed cgroups of servers that have died");
+    }
+    Ok((host, hold))
 }
 
 /// A name for this server's cgroups that is the same after a restart: derived from its state directory (FNV-1a).

@@ -12,8 +12,10 @@
 mod discover;
 mod group;
 mod mounts;
+mod sweep;
 
 pub use group::{Group, Usage};
+pub use sweep::{Hold, instance};
 
 use std::fs;
 use std::io;
