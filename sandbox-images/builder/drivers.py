@@ -4,9 +4,11 @@ Every folder of sandbox-images/drivers/ is copied, without tests; one with a pac
 """
 
 import hashlib
+import io
 import json
 import os
 import shutil
+import zipfile
 from pathlib import Path
 
 from . import npm, python, stages, tree
@@ -54,6 +56,22 @@ def hook_pip(root, drivers):
         # Written anew, not appended to: the stage below shares the file.
         tree.write(root, os.fspath(place.relative_to(root)), place.read_bytes() + b"\n\n" + hook)
         python.compile_tree(root, os.fspath(place.parent.relative_to(root)))
+    # Virtual environments get their pip from this wheel.
+    for wheel in sorted(root.glob("usr/share/python-wheels/pip-*.whl")):
+        tree.write(root, os.fspath(wheel.relative_to(root)), hook_wheel(wheel.read_bytes(), hook))
+
+
+def hook_wheel(wheel, hook):
+    """The wheel of pip with the hook in its package, entry by entry in the order and with the times that it has."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(wheel)) as source, zipfile.ZipFile(out, "w") as target:
+        for entry in source.infolist():
+            content = source.read(entry)
+            if entry.filename == "pip/__init__.py":
+                content += b"\n\n" + hook
+            # The sum of the changed file in RECORD is of no use to installers, who write one of their own.
+            target.writestr(entry, content, compress_type=zipfile.ZIP_DEFLATED)
+    return out.getvalue()
 
 
 def install(root, drivers, files, modules):

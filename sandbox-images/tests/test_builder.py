@@ -1,9 +1,11 @@
 """What the image builder promises, without a network."""
 
+import io
 import json
 import os
 import tempfile
 import unittest
+import zipfile
 from pathlib import Path
 from unittest import mock
 
@@ -218,6 +220,22 @@ class Drivers(FolderTest):
                      "js/node_modules/acorn/index.js", "js/package.json", "run_transcripts.py"):
             tree.write(self.folder, path, "{}")
         self.assertEqual(sorted(drivers.sources(self.folder)), ["js/package.json", "python/driver.py"])
+
+    def test_a_wheel_gets_the_hook_and_nothing_else_changes(self):
+        def wheel(init):
+            data = io.BytesIO()
+            with zipfile.ZipFile(data, "w") as archive:
+                for name, text in {"pip/__init__.py": init, "pip/__main__.py": "main", "pip.dist-info/RECORD": "r"}.items():
+                    archive.writestr(zipfile.ZipInfo(name, (2023, 1, 2, 3, 4, 6)), text)
+            return data.getvalue()
+
+        def read(data):
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                return [(entry.filename, entry.date_time, archive.read(entry)) for entry in archive.infolist()]
+
+        hooked = drivers.hook_wheel(wheel("v = 1"), b"hook()")
+        self.assertEqual(read(hooked), read(wheel("v = 1\n\nhook()")))
+        self.assertEqual(hooked, drivers.hook_wheel(wheel("v = 1"), b"hook()"))
 
     def test_a_driver_that_changes_during_the_build_is_noticed(self):
         tree.write(self.folder, "drivers/python/driver.py", "1")
