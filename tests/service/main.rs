@@ -11,4 +11,5 @@
 mod crashes;
 mod host;
 mod limits;
+mod packages;
 mod server;

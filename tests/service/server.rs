@@ -190,6 +190,13 @@ impl Server {
         answer.json()["id"].as_str().unwrap().to_owned()
     }
 
+    /// A session of another interpreter than the default one.
+    pub fn session_of(&self, interpreter: &str) -> String {
+        let answer = self.request("POST", "/v1/sessions", &[], Some(json!({ "interpreter": interpreter })));
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.json()["id"].as_str().unwrap().to_owned()
+    }
+
     pub fn detail(&self, id: &str) -> Value {
         self.request("GET", &format!("/v1/sessions/{id}"), &[], None).json()
     }
