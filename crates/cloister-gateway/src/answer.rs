@@ -145,6 +145,12 @@ mod tests {
             "{text}"
         );
         assert!(failed(&interrupted) && failed(&killed));
+        // A shell that is told to exit ends well, and all that it knew is gone.
+        let exited = Execution { ended: Ended::Exited, state: StateAfter::Lost, ..Execution::default() };
+        assert!(
+            notes(&exited).join(" ").contains("variables are lost, and the next call starts with an empty")
+        );
+        assert!(!failed(&exited));
         assert!(notes(&Execution::default()).is_empty() && !failed(&Execution::default()));
     }
 }
