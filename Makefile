@@ -64,6 +64,7 @@ test: deps lint images-check test-images test-drivers test-rust test-user test-c
 
 .PHONY: test-rust
 test-rust: build ## The tests of the Rust crates (TESTS="-p NAME" for one)
+	@scripts/cpython-tests.sh
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		cargo nextest run --locked $(TESTS); \
 	else \
@@ -72,6 +73,7 @@ test-rust: build ## The tests of the Rust crates (TESTS="-p NAME" for one)
 
 .PHONY: test-user
 test-user: build ## The kernel tests as an ordinary user (when run as root)
+	@scripts/cpython-tests.sh
 	@scripts/test-as-user.sh
 
 .PHONY: test-images
@@ -115,4 +117,4 @@ clean: ## Remove what cargo has built; images stay
 
 .PHONY: clean-images
 clean-images: ## Remove the images and everything downloaded for them
-	rm -rf "$(CLOISTER_CACHE)/images" "$(CLOISTER_CACHE)/build"
+	rm -rf "$(CLOISTER_CACHE)/images" "$(CLOISTER_CACHE)/build" "$(CLOISTER_CACHE)/cpython-tests"

@@ -3,8 +3,7 @@
 #
 # As root, a user that exists nowhere is borrowed, and the cache (which usually lies in root's home) is bound to a place that this
 # user can reach, in a mount namespace that ends with the tests. As an ordinary user, the tests have run as one already.
-# Tests that need root's cgroups say so and are skipped; the run as root has them. The attack cases expect the layout that root gets
-# (a user id per session, cgroups) and run as root only, until they know what an ordinary user gets.
+# What needs root's cgroups or files of another user says so and is skipped, visibly; the run as root has it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -23,10 +22,12 @@ home=$(mktemp -d)
 trap 'rm -rf "$home"' EXIT
 chown "$user:$user" "$home"
 chmod 755 "$home"
+install -d -o "$user" -g "$user" -m 700 "$home/tmp"
 mkdir -p "$home/cache"
 
 # The target folder need not be in the cache, so both are bound.
 export home cache user binary
+export require=${REQUIRE:-}
 unshare --mount bash -euo pipefail -c '
     mkdir -p "$home/cache" "$home/target"
     mount --bind "$cache" "$home/cache"
@@ -34,5 +35,6 @@ unshare --mount bash -euo pipefail -c '
     cd /
     exec setpriv --reuid="$user" --regid="$user" --clear-groups \
         env -i PATH=/usr/local/bin:/usr/bin:/bin HOME="$home" LANG=C.UTF-8 CLOISTER_CACHE="$home/cache" \
-        "$home/target/debug/deps/$(basename "$binary")" --skip attacks:: "$@"
+        REQUIRE="$require" SERVER_SECRET=hidden TMPDIR="$home/tmp" \
+        "$home/target/debug/deps/$(basename "$binary")" "$@"
 ' as-user "$@"

@@ -18,7 +18,7 @@ fn policy() -> Policy {
 /// A host that has no better ones.
 fn rig() -> Option<Rig> {
     if !nix::unistd::geteuid().is_root() {
-        needs::skip("the container's walls need root (of the container)");
+        needs::skip_unless_root("the container's walls need root (of the container)");
         return None;
     }
     Rig::without(policy(), vec![Wall::Namespaces, Wall::Root, Wall::Cgroup])

@@ -164,7 +164,9 @@ async fn a_ready_sandbox_that_dies_is_never_handed_out_and_is_replaced() {
     for sandbox in &dead {
         let groups = leftovers::cgroups(sandbox);
         if groups.is_empty() {
-            cloister_tests::needs::skip("no cgroups: a ready sandbox's processes cannot be told from others");
+            cloister_tests::needs::skip_unless_root(
+                "no cgroups: a ready sandbox's processes cannot be told from others",
+            );
             return rig.end().await;
         }
         let listed = groups
@@ -189,7 +191,7 @@ async fn a_ready_sandbox_that_dies_is_never_handed_out_and_is_replaced() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sandbox_without_a_namespace_takes_along_what_it_started_when_its_time_is_up() {
     if !nix::unistd::geteuid().is_root() {
-        return cloister_tests::needs::skip("the container's walls need root (of the container)");
+        return cloister_tests::needs::skip_unless_root("the container's walls need root (of the container)");
     }
     let mut policy = plain();
     policy.isolation.require = vec![Wall::Seccomp, Wall::Landlock];

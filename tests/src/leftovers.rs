@@ -16,12 +16,42 @@ const FIRST_SANDBOX_ID: u32 = cloister_jail::plan::FIRST_SANDBOX_ID;
 const SETTLE: Duration = Duration::from_secs(5);
 
 /// A process, told apart from a later one with the same number by its start time.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug)]
 struct Process {
     pid: i32,
     started: String,
     name: String,
     uid: u32,
+    parent: i32,
+    /// Whether it is the first one of a pid namespace below this one.
+    init: bool,
+}
+
+impl Process {
+    /// What does not change while it lives: an orphan gets another parent, and a program another name.
+    fn identity(&self) -> (i32, &str) {
+        (self.pid, &self.started)
+    }
+}
+
+impl PartialEq for Process {
+    fn eq(&self, other: &Self) -> bool {
+        self.identity() == other.identity()
+    }
+}
+
+impl Eq for Process {}
+
+impl PartialOrd for Process {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Process {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.identity().cmp(&other.identity())
+    }
 }
 
 /// What one sandbox has on the host: taken while it lives, looked for when it has ended.
@@ -43,8 +73,12 @@ impl Traces {
             let link = fs::read_link(format!("/proc/{}/ns/pid", process.pid));
             link.ok().as_ref().and_then(|l| l.to_str()) == namespace
         };
-        let processes: BTreeSet<Process> =
-            processes().into_iter().filter(|p| namespace.is_some() && inside(p)).collect();
+        let all = self::processes();
+        let mut processes: BTreeSet<Process> =
+            all.iter().filter(|p| namespace.is_some() && inside(p)).cloned().collect();
+        // Init is not dumpable, so that an ordinary user may not see its namespaces; its children tell who it is.
+        let inits = all.into_iter().filter(|p| p.init && processes.iter().any(|child| child.parent == p.pid));
+        processes.extend(inits.collect::<Vec<_>>());
         let uid = processes.iter().map(|p| p.uid).find(|&uid| uid >= FIRST_SANDBOX_ID);
         Self { sandbox: interpreter.sandbox().as_str().to_owned(), uid, processes }
     }
@@ -154,5 +188,9 @@ fn process(pid: i32) -> Option<Process> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let field = |name: &str| status.lines().find_map(|l| l.strip_prefix(name)).unwrap_or("").trim();
     let uid = field("Uid:").split_whitespace().next()?.parse().ok()?;
-    Some(Process { pid, started, name: field("Name:").to_owned(), uid })
+    let parent = field("PPid:").parse().ok()?;
+    // proc_pid_status(5): its numbers in this namespace and in those below.
+    let numbers: Vec<&str> = field("NSpid:").split_whitespace().collect();
+    let init = numbers.len() > 1 && numbers.last() == Some(&"1");
+    Some(Process { pid, started, name: field("Name:").to_owned(), uid, parent, init })
 }

@@ -196,7 +196,7 @@ async fn a_state_directory_that_others_can_change_is_refused() {
     rig.end().await;
 
     if !nix::unistd::geteuid().is_root() {
-        return cloister_tests::needs::skip("only root can prepare a directory of another user");
+        return cloister_tests::needs::skip_unless_root("only root can prepare a directory of another user");
     }
     let prepared = tempfile::tempdir().unwrap();
     for (name, owner, mode) in

@@ -84,15 +84,35 @@ pub(crate) const CASES: &[(&str, Tier, &str)] = &[
     ("SYS-06", Tier::Process, "sys::only_unix_tcp_and_udp_sockets_can_be_made"),
     ("SYS-07", Tier::Process, "sys::options_that_reach_behind_a_socket_are_refused"),
     ("SYS-08", Tier::Process, "sys::a_user_namespace_cannot_be_had_by_any_tool"),
+    (
+        "SYS-09",
+        Tier::Process,
+        "lists::the_first_step_of_known_kernel_exploits_is_refused_and_the_kernel_does_not_complain",
+    ),
     ("SYS-10", Tier::Process, "sys::no_process_can_be_traced_or_its_memory_taken_by_a_call"),
     ("SYS-11", Tier::Process, "sys::no_process_can_be_traced_or_its_memory_taken_by_a_call"),
-    ("SYS-12", Tier::Process, "sys::key_rings_are_out_of_reach_and_every_session_has_a_user_of_its_own"),
+    (
+        "SYS-12",
+        Tier::Process,
+        "sys::key_rings_are_out_of_reach_and_under_root_every_session_has_a_user_of_its_own",
+    ),
     ("SYS-13", Tier::Process, "sys::powers_over_the_kernel_and_the_machine_are_refused"),
     ("SYS-14", Tier::Process, "sys::there_is_no_terminal_to_type_into"),
     ("SYS-15", Tier::Process, "sys::a_guest_installs_no_filter_and_can_only_confine_itself_further"),
     ("SYS-16", Tier::Process, "sys::init_ignores_signals_and_cannot_be_demoted_or_limited"),
     ("SYS-17", Tier::Process, "sys::labels_and_clock_offsets_cannot_be_written"),
+    (
+        "SYS-18",
+        Tier::Process,
+        "timing::time_can_be_read_and_neither_trapped_nor_set_and_there_are_no_performance_counters",
+    ),
     ("SYS-19", Tier::Process, "sys::a_guest_installs_no_filter_and_can_only_confine_itself_further"),
+    ("SYS-20", Tier::Process, "lists::tests_of_cpython_pass_and_fail_alike_in_every_run_and_no_call_kills"),
+    (
+        "SYS-21",
+        Tier::Process,
+        "lists::a_list_of_ones_own_opens_what_it_names_and_nothing_that_is_never_allowed",
+    ),
     ("SYS-22", Tier::Process, "exe::a_session_whose_filter_cannot_be_installed_does_not_start"),
     ("RES-01", Tier::Process, "res::bombs_end_with_their_call_and_the_neighbour_does_not_notice"),
     (
@@ -101,6 +121,7 @@ pub(crate) const CASES: &[(&str, Tier, &str)] = &[
         "res::a_session_that_is_full_of_processes_refuses_to_start_more_and_can_be_emptied",
     ),
     ("RES-02", Tier::Process, "res::every_kind_of_memory_is_charged_to_the_session_that_takes_it"),
+    ("RES-02", Tier::Process, "res::what_belongs_to_no_process_leaves_init_the_memory_that_it_needs"),
     ("RES-03", Tier::Process, "res::a_full_storage_is_an_error_and_can_be_emptied"),
     ("RES-04", Tier::Process, "res::tables_of_the_host_cannot_be_filled_by_one_session"),
     ("RES-06", Tier::Process, "res::floods_of_output_are_cut_and_counted_and_cost_the_server_nothing"),
@@ -127,7 +148,17 @@ pub(crate) const CASES: &[(&str, Tier, &str)] = &[
     ("ISO-04", Tier::Process, "iso::no_two_sessions_draw_the_same_random_numbers"),
     ("ISO-05", Tier::Process, "iso::nothing_is_shared_under_a_well_known_name"),
     ("ISO-06", Tier::Process, "iso::a_port_is_reached_by_its_own_session_only"),
+    (
+        "ISO-07",
+        Tier::Process,
+        "timing::the_page_cache_cannot_be_asked_or_emptied_and_no_counter_of_another_session_is_there",
+    ),
     ("ISO-08", Tier::Process, "iso::a_stopped_session_leaves_no_process_file_port_or_mark_on_the_host"),
+    (
+        "ISO-09",
+        Tier::Process,
+        "iso::nothing_on_the_host_belongs_to_the_user_of_a_session_and_the_next_session_has_another",
+    ),
     ("ISO-10", Tier::Process, "iso::ids_are_long_random_and_never_used_again"),
     ("NET-03", Tier::Process, "net::loopback_is_the_sandboxes_own_and_the_hosts_addresses_lead_nowhere"),
     ("NET-04", Tier::Process, "net::no_address_outside_is_reached_and_each_fails_at_once"),
@@ -149,10 +180,11 @@ pub(crate) const CASES: &[(&str, Tier, &str)] = &[
 ];
 
 /// How many cases each family has that concern this tier, in the order of the threat catalogue; all of them have a test.
-const WHOLE_FAMILIES: [(&str, u32); 5] = [("FS", 20), ("PRC", 8), ("CAP", 10), ("FILE", 3), ("CTL", 7)];
+const WHOLE_FAMILIES: [(&str, u32); 6] =
+    [("FS", 20), ("PRC", 8), ("CAP", 10), ("FILE", 3), ("CTL", 7), ("SYS", 22)];
 
 /// The files with tests, by module.
-const FILES: [(&str, &str); 12] = [
+const FILES: [(&str, &str); 14] = [
     ("fs", include_str!("fs.rs")),
     ("image", include_str!("image.rs")),
     ("prc", include_str!("prc.rs")),
@@ -165,6 +197,8 @@ const FILES: [(&str, &str); 12] = [
     ("iso", include_str!("iso.rs")),
     ("net", include_str!("net.rs")),
     ("exe", include_str!("exe.rs")),
+    ("timing", include_str!("timing.rs")),
+    ("lists", include_str!("lists.rs")),
 ];
 
 /// Ids and names of the tests of a file, from their doc comments.

@@ -32,13 +32,14 @@ async fn goes_on(attack: &Attack, after: &str) {
     assert_eq!(ran.stdout, "42\n", "after {after}: {ran:?}");
 }
 
-/// Pid of a session's init, as this host numbers it.
+/// Pid of the init of a session with a runtime, as this host numbers it.
 fn init_of(attack: &Attack) -> i32 {
     let is_init = |pid: &i32| {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         status.lines().any(|line| line.starts_with("NSpid:") && line.ends_with("\t1"))
     };
-    attack.session.traces.pids().into_iter().find(is_init).unwrap()
+    let traces = cloister_tests::leftovers::Traces::of(&*attack.session.interpreter);
+    traces.pids().into_iter().find(is_init).unwrap()
 }
 
 /// A number of kilobytes from the status of a process.
@@ -187,6 +188,7 @@ async fn broken_frames_cost_the_runtime_and_never_init() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_frames_is_capped_and_leaves_inits_memory_as_it_was() {
     attack(plain(), async |a| {
+        guest(a, "").await;
         let init = init_of(a);
         let ran = guest(a, "end = time.time() + 2\none = (display(call_id(), b'x' * 1000) + frame({'ev': 'ready'}) + frame({'ev': 'warmed'})) * 50\nwhile time.time() < end: say(one)").await;
         let limit = a.rig.policy.output.displays as usize;

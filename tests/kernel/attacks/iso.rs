@@ -237,6 +237,55 @@ async fn a_stopped_session_leaves_no_process_file_port_or_mark_on_the_host() {
     rig.end().await;
 }
 
+/// ISO-09: files, and the kernel's accounts, of a user id that is given to somebody else one day.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_on_the_host_belongs_to_the_user_of_a_session_and_the_next_session_has_another() {
+    for policy in [plain(), warm()] {
+        let Some(rig) = Rig::new(policy) else { return };
+        let places =
+            [rig.directory.path().to_owned(), std::env::temp_dir(), "/var/tmp".into(), "/dev/shm".into()];
+        let mut users = BTreeSet::new();
+        for _ in 0..6 {
+            let session = rig.session().await;
+            let Some(user) = session.traces.uid() else {
+                session.stop().await;
+                rig.end().await;
+                return cloister_tests::needs::skip_unless_root("sessions have the user id of their server");
+            };
+            assert!(users.insert(user), "{user} was given to two sessions");
+            run(&session, &random_flag(), "leave()").await;
+            let owned = || places.iter().flat_map(|place| owned_by(place, user)).collect::<Vec<_>>();
+            assert_eq!(owned(), Vec::<std::path::PathBuf>::new(), "while the session runs");
+            session.stop().await;
+            assert_eq!(owned(), Vec::<std::path::PathBuf>::new(), "after its end");
+            // A key ring or a segment of its own would be charged to it here.
+            let accounts = ["/proc/key-users", "/proc/sysvipc/shm", "/proc/sysvipc/sem", "/proc/sysvipc/msg"];
+            for account in accounts {
+                let text = std::fs::read_to_string(account).unwrap_or_default();
+                let charged = text.split(|c: char| !c.is_ascii_digit()).any(|word| word == user.to_string());
+                assert!(!charged, "{account}: {text}");
+            }
+        }
+        rig.end().await;
+    }
+}
+
+/// What lies below `root` and belongs to `user`.
+fn owned_by(root: &std::path::Path, user: u32) -> Vec<std::path::PathBuf> {
+    use std::os::unix::fs::MetadataExt;
+    let mut owned = Vec::new();
+    for entry in std::fs::read_dir(root).into_iter().flatten().flatten() {
+        let Ok(meta) = entry.path().symlink_metadata() else { continue };
+        if meta.uid() == user {
+            owned.push(entry.path());
+        }
+        if meta.is_dir() {
+            owned.extend(owned_by(&entry.path(), user));
+        }
+    }
+    owned
+}
+
 /// ISO-10: ids that could be guessed, chosen or met again.
 #[tokio::test(flavor = "multi_thread")]
 async fn ids_are_long_random_and_never_used_again() {

@@ -17,11 +17,13 @@ mod file;
 mod fs;
 mod image;
 mod iso;
+mod lists;
 mod net;
 mod prc;
 mod res;
 mod sys;
 mod sys_table;
+mod timing;
 
 use base64::Engine;
 use cloister_core::command::{Language, Runtime, ToolCall};
@@ -81,6 +83,12 @@ async fn works(session: &Session) -> bool {
 }
 
 impl Attack {
+    /// Whether the session has a cgroup. Without one, memory and processor time of the session as a whole have no limit, and that on
+    /// processes is each process's own (SECURITY.md, known residuals).
+    fn has_group(&self) -> bool {
+        self.session.interpreter.walls().iter().any(|(wall, how)| wall == "cgroup" && how != "none")
+    }
+
     /// Runs a hostile Python program.
     async fn python(&self, guest: &str) -> Ran {
         self.python_within(guest, PLENTY).await
@@ -118,8 +126,7 @@ impl Attack {
 
     /// Compiles a C program on the host and puts it into the workspace. False, after a visible skip, without a compiler.
     async fn program(&self, name: &str, source: &str) -> bool {
-        let Some(binary) = compile(name, source) else { return false };
-        let data = std::fs::read(binary).unwrap();
+        let Some(data) = compile(name, source) else { return false };
         self.session.write(&[(name, &data)]).await.unwrap();
         self.session.shell(&format!("chmod 700 {name}")).await;
         true
@@ -224,31 +231,32 @@ fn random_flag() -> String {
     format!("{:032x}", u128::from_be_bytes(bytes))
 }
 
-/// A static program for inside, compiled once for each version of its source. `None`, after a visible skip, without a compiler.
-fn compile(name: &str, source: &str) -> Option<PathBuf> {
+/// A static program for inside, compiled once for each version of its source where the target directory is this user's own, and else
+/// each time in a directory that goes with it. `None`, after a visible skip, without a compiler.
+fn compile(name: &str, source: &str) -> Option<Vec<u8>> {
     let mut hasher = DefaultHasher::new();
     source.hash(&mut hasher);
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let program = directory.join(format!("{name}-{:016x}", hasher.finish()));
-    if program.exists() {
-        return Some(program);
+    let kept = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let program = kept.join(format!("{name}-{:016x}", hasher.finish()));
+    if let Ok(binary) = std::fs::read(&program) {
+        return Some(binary);
     }
-    // Under a name of its own until it is whole: other tests may be compiling the same program.
-    let unique = directory.join(format!("{name}-{}", random_flag()));
-    let source_file = unique.with_extension("c");
+    // The target directory may be root's, out of this user's reach.
+    let own = tempfile::tempdir_in(kept).or_else(|_| tempfile::tempdir()).unwrap();
+    let (source_file, binary) = (own.path().join("source.c"), own.path().join("program"));
     std::fs::write(&source_file, source).unwrap();
     let arguments = ["-O1", "-static", "-pthread", "-w", "-o"];
-    let compiled = std::process::Command::new("cc").args(arguments).arg(&unique).arg(&source_file).output();
-    drop(std::fs::remove_file(source_file));
-    match compiled {
+    match std::process::Command::new("cc").args(arguments).arg(&binary).arg(&source_file).output() {
         Err(error) => {
             cloister_tests::needs::skip(&format!("there is no C compiler: {error}"));
             None
         }
         Ok(output) => {
             assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
-            std::fs::rename(unique, &program).unwrap();
-            Some(program)
+            let data = std::fs::read(&binary).unwrap();
+            // Whole at once, since other tests may be compiling the same program; across file systems it is not kept.
+            drop(std::fs::rename(binary, program));
+            Some(data)
         }
     }
 }

@@ -67,6 +67,7 @@ def thread_bomb():
 
 def hold_processes():
     """As many sleepers as there may be, for init to have no process left."""
+    held = 0
     for _ in range(1000):
         try:
             pid = os.fork()
@@ -75,6 +76,8 @@ def hold_processes():
         if pid == 0:
             time.sleep(60)
             os._exit(0)
+        held += 1
+    print(held)
 
 
 def spawn_storm():
@@ -175,6 +178,45 @@ def memory(limit, kind):
 def drop_segments():
     for segment in open("/proc/sysvipc/shm").read().splitlines()[1:]:
         raw(31, int(segment.split()[1]), 0, 0)
+
+
+def ownerless():
+    """Files and System V objects, until there is no more of them."""
+    attempt("disk", lambda: [fill(open(f"/workspace/d{n}", "wb", buffering=0), 256 << 20) for n in range(100)])
+    attempt("large segment", lambda: raw(29, 0, 8192, 0o1600))
+    attempt("large set", lambda: raw(64, 0, 65, 0o1600))
+
+    def pages():
+        _libc.shmat.restype = ctypes.c_void_p
+        while True:
+            address = _libc.shmat(raw(29, 0, 4096, 0o1600), None, 0)
+            ctypes.memset(address, 1, 4096)
+            _libc.shmdt(ctypes.c_void_p(address))
+
+    def sets():
+        while True:
+            raw(64, 0, 64, 0o1600)
+
+    def queues():
+        message = struct.pack("q", 1) + bytes(8192)
+        while True:
+            queue = raw(68, 0, 0o1600)
+            try:
+                while True:
+                    raw(69, queue, message, 8192, 0o4000)
+            except BlockingIOError:
+                pass
+
+    for name, work in {"pages": pages, "sets": sets, "queues": queues}.items():
+        attempt(f"many {name}", work)
+
+
+def drop_ownerless():
+    for kind, number in (("shm", 31), ("msg", 71)):
+        for line in open(f"/proc/sysvipc/{kind}").read().splitlines()[1:]:
+            raw(number, int(line.split()[1]), 0, 0)
+    for line in open("/proc/sysvipc/sem").read().splitlines()[1:]:
+        raw(66, int(line.split()[1]), 0, 0)
 
 
 def storage():
