@@ -10,6 +10,7 @@ use crate::leftovers::{self, Traces};
 use crate::needs;
 use cloister_core::SandboxId;
 use cloister_core::backend::{Interpreter, InterpreterBackend, InterpreterSpec, StartError};
+use cloister_core::browser::Proxies;
 use cloister_core::command::{Language, Runtime, ToolCall};
 use cloister_core::egress::{EgressFactory, EgressHandle};
 use cloister_core::event::{Event, Execution, Outcome, Rich};
@@ -25,7 +26,13 @@ use tempfile::TempDir;
 struct NoEgress;
 
 impl EgressFactory for NoEgress {
-    fn serve(&self, _: SandboxId, _: Network, _: TcpListener) -> std::io::Result<Box<dyn EgressHandle>> {
+    fn serve(
+        &self,
+        _: SandboxId,
+        _: Network,
+        _: Proxies,
+        _: TcpListener,
+    ) -> std::io::Result<Box<dyn EgressHandle>> {
         Err(std::io::Error::other("the rig serves no network"))
     }
 }

@@ -7,6 +7,7 @@
 //! A backend makes the listener, because only it can enter the namespace; the binary brings the factory, because only it
 //! may dial. The sandbox has no other route: without a running handle, connections are refused by the kernel.
 
+use crate::browser::Proxies;
 use crate::id::SandboxId;
 use crate::policy::Network;
 use std::io;
@@ -15,12 +16,14 @@ use std::net::TcpListener;
 /// Serves the egress listeners of sandboxes.
 pub trait EgressFactory: Send + Sync {
     /// Serve `listener`, which is bound inside the sandbox's network namespace, by the rules of `network`, until the
-    /// returned handle is dropped. An error (a rule that cannot be read, no descriptor left) means that the sandbox must
-    /// not start: never a sandbox with weaker rules.
+    /// returned handle is dropped. What `proxies` names goes through an upstream proxy, after the same rules; code
+    /// sessions have none. An error (a rule or a proxy that cannot be read, no descriptor left) means that the sandbox
+    /// must not start: never a sandbox with weaker rules.
     fn serve(
         &self,
         sandbox: SandboxId,
         network: Network,
+        proxies: Proxies,
         listener: TcpListener,
     ) -> io::Result<Box<dyn EgressHandle>>;
 }

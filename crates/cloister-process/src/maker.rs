@@ -21,6 +21,7 @@ use crate::walls;
 use crate::zygote::{Zygote, Zygotes};
 use cloister_core::SandboxId;
 use cloister_core::backend::StartError;
+use cloister_core::browser::Proxies;
 use cloister_core::policy::{Policy, StartMode, Wall};
 use cloister_jail::cgroup::{self, Group};
 use cloister_jail::plan::{Jail, Order, Plan, Started};
@@ -226,7 +227,8 @@ impl Maker {
         let stream = connect(remains.directory.as_deref().unwrap_or(Path::new(""))).map_err(failed)?;
         let (stream, hello) = Control::attach(stream, &birth.nonce).map_err(failed)?;
         if let Some(listener) = hello.proxy {
-            let served = self.config.egress.serve(birth.id.clone(), policy.network.clone(), listener);
+            let (network, proxies) = (policy.network.clone(), Proxies::default());
+            let served = self.config.egress.serve(birth.id.clone(), network, proxies, listener);
             remains.egress = Some(served.map_err(|e| step("serve the sandbox's way out", e))?);
         }
         let (sender, gone) = watch::channel(None);

@@ -43,6 +43,8 @@ pub(crate) struct Server {
     pub(crate) listen: Option<SocketAddr>,
     /// Names that may stand in `Host` beside the loopback ones. Stops web pages that rebind a name to this address.
     pub(crate) allowed_hosts: Vec<String>,
+    /// Programs on this machine that sessions with a network may reach, as `HOST:PORT`. `--allow-loopback` adds to them.
+    pub(crate) allow_loopback: Vec<String>,
     /// Which policies are interpreters under their own names, beside those that are listed.
     pub(crate) policies_by_name: ByName,
 }
@@ -146,11 +148,12 @@ mod tests {
     #[test]
     fn a_full_file_is_read() {
         let config = parse(
-            "[server]\nlisten = '127.0.0.1:0'\nallowed_hosts = ['box.internal']\n[pool]\nsize = 2\n\
+            "[server]\nlisten = '127.0.0.1:0'\nallowed_hosts = ['box.internal']\nallow_loopback = ['localhost:8000']\n[pool]\nsize = 2\n\
              [interpreters.'aws.codeinterpreter.v1']\npolicy = 'strict'\n[interpreters.my_tool-abcdefghij]\npolicy = 'open'\n",
         )
         .unwrap();
         assert_eq!(config.server.listen, Some(SocketAddr::from(([127, 0, 0, 1], 0))));
+        assert_eq!(config.server.allow_loopback, ["localhost:8000"]);
         assert_eq!(config.pool.size, Some(2));
         assert_eq!(config.interpreters["my_tool-abcdefghij"].policy, "open");
     }

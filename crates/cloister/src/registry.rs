@@ -1,6 +1,6 @@
 //! The isolation tiers of this server: one line per backend. Another tier is added here and nowhere else.
 
-use crate::egress::EgressProxy;
+use crate::egress::{EgressProxy, Loopback};
 use crate::locate::{Installation, Missing};
 use crate::policies::{Policies, PoliciesError};
 use cloister_core::backend::{InterpreterBackend, Unavailable};
@@ -21,6 +21,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) images_dir: PathBuf,
     pub(crate) state_dir: PathBuf,
     pub(crate) pool_size: usize,
+    /// Targets on this machine that sessions with a network may reach.
+    pub(crate) loopback: Loopback,
 }
 
 /// Why there are no backends.
@@ -46,7 +48,7 @@ pub(crate) struct Registry {
 impl Registry {
     /// Builds every backend. Call while the process has one thread: backends start their launchers here.
     pub(crate) fn build(setup: Setup<'_>) -> Result<Self, RegistryError> {
-        let egress = Arc::new(EgressProxy::new());
+        let egress = Arc::new(EgressProxy::new(setup.loopback));
         let config = ProcessConfig {
             state_dir: setup.state_dir,
             images_dir: setup.images_dir,

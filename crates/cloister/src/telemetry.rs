@@ -21,7 +21,9 @@ pub(crate) enum LogFormat {
 /// only what is wrong.
 pub(crate) fn init(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
-        EnvFilter::new("warn,cloister=info,cloister_core=info,cloister_gateway=info,cloister_process=info")
+        EnvFilter::new(
+            "warn,cloister=info,cloister_core=info,cloister_gateway=info,cloister_process=info,egress=info",
+        )
     });
     let colour =
         io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());

@@ -8,6 +8,7 @@
 use super::{Failure, env};
 use crate::config::{ByName, Config, DEFAULT_LISTEN, SYSTEM_INTERPRETER};
 use crate::data_dir::{DataDir, Hold};
+use crate::egress::{Loopback, LoopbackError};
 use crate::locate::Installation;
 use crate::output::Output;
 use crate::policies::Policies;
@@ -55,6 +56,9 @@ pub(crate) struct Args {
     /// Ready sandboxes per policy; 0 turns the pool off [default: 8]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1024))]
     pool: Option<u16>,
+    /// Let sessions whose policy gives a network reach a program on this machine's loopback; may be given several times
+    #[arg(long, value_name = "HOST:PORT")]
+    allow_loopback: Vec<String>,
     /// Form of log lines
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
@@ -101,6 +105,8 @@ fn prepare(args: &Args, open_files: u64) -> Result<Prepared, Failure> {
     let installation = Installation::current()?;
     let policies = Policies::find(args.policies.as_deref(), &installation)?;
     let interpreters = interpreters(&config, &policies)?;
+    let targets: Vec<_> = config.server.allow_loopback.iter().chain(&args.allow_loopback).cloned().collect();
+    let loopback = Loopback::resolve(&targets)?;
 
     let listener = TcpListener::bind(listen).map_err(|error| {
         Failure::new(format!(
@@ -109,6 +115,7 @@ fn prepare(args: &Args, open_files: u64) -> Result<Prepared, Failure> {
     })?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
+    loopback.check_listener(address)?;
     let url = env::url(address);
 
     let registry = Registry::build(Setup {
@@ -118,6 +125,7 @@ fn prepare(args: &Args, open_files: u64) -> Result<Prepared, Failure> {
         images_dir: args.images.clone().map_or_else(|| installation.images(), Ok)?,
         state_dir: data.sandboxes(),
         pool_size: args.pool.map(usize::from).or(config.pool.size).unwrap_or(POOL),
+        loopback,
     })?;
 
     let mut gateway = GatewayConfig::new(data.cursor_key()?);
@@ -291,6 +299,12 @@ fn raise_open_files() -> Result<u64, Failure> {
 /// Connections at once: a quarter of the descriptors, so that idle clients cannot keep sessions from starting.
 fn connections(open_files: u64) -> usize {
     usize::try_from(open_files / 4).unwrap_or(usize::MAX)
+}
+
+impl From<LoopbackError> for Failure {
+    fn from(error: LoopbackError) -> Self {
+        Self::usage(error.to_string())
+    }
 }
 
 impl From<RegistryError> for Failure {

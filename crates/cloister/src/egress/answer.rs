@@ -3,6 +3,7 @@
 use super::dial::DialError;
 use super::head::HeadError;
 use super::host::Destination;
+use super::journal::Refused;
 use super::rules::Refusal;
 use cloister_core::policy::NetworkMode;
 
@@ -13,6 +14,8 @@ pub(crate) struct Answer {
     /// The status line's words; package managers show these and drop the body.
     reason: String,
     body: String,
+    /// For the log and the counters, if a rule was the reason, as opposed to a mishap on the way.
+    refused: Option<Refused>,
 }
 
 impl Answer {
@@ -44,6 +47,10 @@ impl Answer {
                 format!("{host} leads to a cloud metadata service"),
                 "pass what the program needs as a file; no policy allows these addresses".to_owned(),
             ),
+            Refusal::Address(super::address::Class::Loopback) => (
+                format!("{host} leads to a loopback address"),
+                format!("start it with --allow-loopback {to} if sessions may reach that program"),
+            ),
             Refusal::Address(class) => (
                 format!("{host} leads to a {} address", class.name()),
                 "add the range to network.allowed_cidrs in the session's policy".to_owned(),
@@ -53,15 +60,18 @@ impl Answer {
                 "add the range to network.allowed_cidrs in the session's policy".to_owned(),
             ),
         };
-        Self::policy(&to.to_string(), refusal.rule(), &what, &how)
+        let refused = Refused { to: Some(to.clone()), rule: refusal.rule(), class: refusal.class() };
+        Self::policy(&to.to_string(), refused, &what, &how)
     }
 
     /// A limit of the policy is reached.
-    pub(crate) fn limit(rule: &str, what: &str) -> Self {
-        Self::policy("this connection", rule, what, &format!("raise {rule} in the session's policy"))
+    pub(crate) fn limit(rule: &'static str, what: &str) -> Self {
+        let refused = Refused { to: None, rule, class: None };
+        Self::policy("this connection", refused, what, &format!("raise {rule} in the session's policy"))
     }
 
-    fn policy(to: &str, rule: &str, what: &str, how: &str) -> Self {
+    fn policy(to: &str, refused: Refused, what: &str, how: &str) -> Self {
+        let rule = refused.rule;
         Self {
             status: 403,
             reason: format!("cloister refused: {what} (rule {rule})"),
@@ -69,6 +79,7 @@ impl Answer {
                 "cloister refused {to}: {what}.\nRule: {rule}\nTo allow it, ask whoever runs this cloister server to {how}.\n\
                  `cloister policy show` prints the policies in force.\n"
             ),
+            refused: Some(refused),
         }
     }
 
@@ -79,6 +90,7 @@ impl Answer {
             status,
             reason: "cloister refused: not a plain proxy request (rule proxy-only)".to_owned(),
             body: format!("cloister refused the request: {error}.\nRule: proxy-only\n"),
+            refused: Some(Refused { to: None, rule: "proxy-only", class: None }),
         }
     }
 
@@ -88,6 +100,7 @@ impl Answer {
             status: 400,
             reason: format!("cloister refused: {what}"),
             body: format!("cloister refused the request: {what}.\n"),
+            refused: None,
         }
     }
 
@@ -101,18 +114,26 @@ impl Answer {
                 body: format!(
                     "cloister refused {to}: {error}.\nRule: names-per-session\nStart a new session to go on.\n"
                 ),
+                refused: Some(Refused { to: Some(to.clone()), rule: "names-per-session", class: None }),
             },
-            DialError::Unresolvable | DialError::Unreachable => Self {
+            // The proxy is the session's own choice, and what is refused is the way to it.
+            DialError::Upstream { proxy, source } => {
+                let mut answer = Self::dial(proxy, source, mode);
+                answer.body.push_str(&format!("{proxy} is the session's upstream proxy for {to}.\n"));
+                answer
+            }
+            DialError::Unresolvable | DialError::Unreachable | DialError::Tunnel { .. } => Self {
                 status: 502,
                 reason: format!("cloister could not connect: {error}"),
                 body: format!("cloister let {to} through, but {error}.\n"),
+                refused: None,
             },
         }
     }
 
-    /// Whether a rule was the reason, as opposed to a mishap on the way.
-    pub(crate) fn is_refusal(&self) -> bool {
-        self.status == 403
+    /// What was refused, if a rule was the reason, as opposed to a mishap on the way.
+    pub(crate) fn as_refused(&self) -> Option<&Refused> {
+        self.refused.as_ref()
     }
 
     /// The bytes to send.

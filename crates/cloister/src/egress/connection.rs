@@ -1,13 +1,12 @@
 //! One connection of a guest: one head, one decision, one tunnel or one request, then the end.
 
 use super::answer::Answer;
-use super::dial::{Resolve, dial};
-use super::head::{Body, MAX_HEAD, Request, parse_head};
+use super::dial::{DialError, Dialer, Purpose};
+use super::head::{Body, MAX_HEAD, Request, absolute_form, parse_head};
 use super::host::Destination;
+use super::journal::Journal;
 use super::meter::{Direction, Meter};
 use super::relay::{IDLE, ReadHeadError, Relay, read_head};
-use super::rules::Rules;
-use cloister_core::SandboxId;
 use cloister_core::policy::NetworkMode;
 use std::io;
 use std::time::Duration;
@@ -20,11 +19,10 @@ const HEAD: Duration = Duration::from_secs(10);
 
 /// What every connection of one sandbox shares.
 pub(crate) struct Shared {
-    pub(crate) sandbox: SandboxId,
-    pub(crate) rules: Rules,
+    pub(crate) journal: Journal,
+    pub(crate) dialer: Dialer,
     pub(crate) mode: NetworkMode,
     pub(crate) meter: Meter,
-    pub(crate) resolver: std::sync::Arc<dyn Resolve>,
 }
 
 /// Serves one connection to its end.
@@ -38,8 +36,9 @@ pub(crate) async fn serve(shared: &Shared, stream: TcpStream) {
 
 /// Says no and closes.
 pub(crate) async fn refuse(shared: &Shared, mut stream: TcpStream, answer: &Answer) {
-    if answer.is_refusal() {
+    if let Some(refused) = answer.as_refused() {
         shared.meter.refused();
+        shared.journal.refused(refused);
     }
     let farewell = async {
         stream.write_all(&answer.bytes()).await?;
@@ -64,23 +63,29 @@ async fn serve_request(shared: &Shared, client: &mut BufReader<TcpStream>) -> Re
         Err(_) => return Err(Answer::bad_read("the request head did not arrive in time")),
     };
     let request = parse_head(&head).map_err(|error| {
-        tracing::debug!(sandbox = %shared.sandbox, %error, "egress: bad request");
+        tracing::debug!(target: "egress", sandbox = %shared.journal.sandbox(), %error, "bad request");
         Answer::bad_head(&error)
     })?;
     if shared.meter.is_exhausted() {
         return Err(Answer::limit("network.bytes", "the session's network budget is used up"));
     }
-    let (Request::Tunnel { to } | Request::Forward { to, .. }) = &request;
-    let far = dial(&shared.rules, &shared.meter, shared.resolver.as_ref(), to).await.map_err(|error| {
-        tracing::debug!(sandbox = %shared.sandbox, %to, error = %describe(&error), "egress: no connection");
-        Answer::dial(to, &error, shared.mode)
+    let (to, purpose) = match &request {
+        Request::Tunnel { to } => (to.clone(), Purpose::Tunnel),
+        Request::Forward { to, .. } => (to.clone(), Purpose::Forward),
+    };
+    let far = shared.dialer.dial(&shared.meter, &to, purpose).await.map_err(|error| {
+        if !matches!(error, DialError::Refused(_) | DialError::TooManyNames) {
+            shared.journal.failed(&to, &error.to_string());
+        }
+        Answer::dial(&to, &error, shared.mode)
     })?;
     shared.meter.allowed();
-    let to = to.clone();
+    shared.journal.allowed(&to, &far.leave, far.via.as_ref());
     let outcome = match request {
-        Request::Tunnel { .. } => tunnel(shared, client, far).await,
+        Request::Tunnel { .. } => tunnel(shared, client, far.stream).await,
         Request::Forward { head, body, expects_continue, .. } => {
-            forward(shared, client, far, &head, body, expects_continue).await
+            let head = if far.via.is_some() { absolute_form(&head, &to) } else { head };
+            forward(shared, client, far.stream.into_inner(), &head, body, expects_continue).await
         }
     };
     log_end(shared, &to, &outcome);
@@ -88,10 +93,17 @@ async fn serve_request(shared: &Shared, client: &mut BufReader<TcpStream>) -> Re
 }
 
 /// `CONNECT`: bytes both ways until both sides are done.
-async fn tunnel(shared: &Shared, client: &mut BufReader<TcpStream>, mut far: TcpStream) -> io::Result<()> {
+async fn tunnel(
+    shared: &Shared,
+    client: &mut BufReader<TcpStream>,
+    far: BufReader<TcpStream>,
+) -> io::Result<()> {
     let relay = Relay::new(&shared.meter, IDLE);
     client.get_mut().write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
-    // What the client sent right behind its head is the start of the tunnel.
+    // What the client sent right behind its head is the start of the tunnel; so is what an upstream proxy sent behind its answer.
+    let early = far.buffer().to_vec();
+    relay.write(client.get_mut(), &early, Direction::In).await?;
+    let mut far = far.into_inner();
     let early = client.buffer().to_vec();
     relay.write(&mut far, &early, Direction::Out).await?;
     let (mut from_client, mut to_client) = client.get_mut().split();
@@ -136,12 +148,5 @@ async fn forward(
 
 fn log_end(shared: &Shared, to: &Destination, outcome: &io::Result<()>) {
     let end = outcome.as_ref().map_or_else(|error| error.kind().to_string(), |()| "closed".to_owned());
-    tracing::debug!(sandbox = %shared.sandbox, %to, %end, "egress: connection ended");
-}
-
-fn describe(error: &super::dial::DialError) -> String {
-    match error {
-        super::dial::DialError::Refused(refusal) => format!("refused by {}", refusal.rule()),
-        other => other.to_string(),
-    }
+    tracing::debug!(target: "egress", sandbox = %shared.journal.sandbox(), %to, %end, "connection ended");
 }

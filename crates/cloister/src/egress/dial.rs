@@ -1,18 +1,26 @@
 //! From an admitted destination to a connected socket: resolve once, judge every address, dial a judged one.
 
+use super::address::classify;
 use super::host::{Destination, Host};
+use super::journal::Leave;
+use super::loopback::Loopback;
 use super::meter::Meter;
 use super::rules::{Refusal, Rules};
+use super::upstream::{TunnelError, Upstreams, open_tunnel};
 use async_trait::async_trait;
 use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::BufReader;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// For the resolver and for each address. A destination that hangs must not hold a connection slot.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// For a look-up that only checks what an upstream proxy will look up again.
+const BRIEFLY: Duration = Duration::from_secs(2);
 /// Addresses tried of one name.
 const MAX_ATTEMPTS: usize = 4;
 
@@ -48,35 +56,161 @@ pub(crate) enum DialError {
     /// No judged address took the connection.
     #[error("no address of the destination accepts a connection")]
     Unreachable,
+    /// The destination is fine, the proxy that it goes through is not.
+    #[error("the upstream proxy {proxy}: {source}")]
+    Upstream {
+        /// The proxy.
+        proxy: Destination,
+        /// Why there is no connection to it.
+        source: Box<DialError>,
+    },
+    /// The proxy was reached and opened no tunnel.
+    #[error("the upstream proxy {proxy} opened no tunnel: {source}")]
+    Tunnel {
+        /// The proxy.
+        proxy: Destination,
+        /// What it said.
+        source: TunnelError,
+    },
 }
 
-/// Connects to `to`, by the rules. The name is resolved at most once, so a second, different answer cannot be dialled.
-pub(crate) async fn dial(
-    rules: &Rules,
-    meter: &Meter,
-    resolver: &dyn Resolve,
-    to: &Destination,
-) -> Result<TcpStream, DialError> {
-    rules.admit(to).map_err(DialError::Refused)?;
-    let addresses = match &to.host {
-        Host::Address(address) => vec![*address],
-        Host::Name(name) => {
-            if !meter.may_resolve(name) {
-                return Err(DialError::TooManyNames);
-            }
-            match timeout(PATIENCE, resolver.resolve(name)).await {
-                Ok(Ok(addresses)) if !addresses.is_empty() => addresses,
-                _ => return Err(DialError::Unresolvable),
-            }
+/// What the connection is for: proxies are asked differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Bytes both ways.
+    Tunnel,
+    /// One plain request.
+    Forward,
+}
+
+/// A connection, and why there is one.
+#[derive(Debug)]
+pub(crate) struct Far {
+    /// What came with a proxy's answer is already in the reader.
+    pub(crate) stream: BufReader<TcpStream>,
+    /// The rule and the address.
+    pub(crate) leave: Leave,
+    /// The proxy that it goes through.
+    pub(crate) via: Option<Destination>,
+}
+
+/// The ways out of one sandbox.
+pub(crate) struct Dialer {
+    pub(crate) rules: Rules,
+    pub(crate) loopback: Arc<Loopback>,
+    pub(crate) upstreams: Upstreams,
+    pub(crate) resolver: Arc<dyn Resolve>,
+}
+
+impl Dialer {
+    /// Connects to `to`, by the rules. A name that is dialled is resolved once, so a second, different answer cannot be dialled.
+    pub(crate) async fn dial(
+        &self,
+        meter: &Meter,
+        to: &Destination,
+        purpose: Purpose,
+    ) -> Result<Far, DialError> {
+        if let Some((stream, leave)) = self.dial_loopback(to).await? {
+            return Ok(Far { stream: BufReader::new(stream), leave, via: None });
         }
-    };
-    let judged = judge(rules, &addresses, &own_addresses())?;
+        let rule = self.rules.admit(to).map_err(DialError::Refused)?;
+        let Some(proxy) = self.upstreams.route(&to.host) else {
+            let (stream, leave) = self.dial_by(rule, meter, to).await?;
+            return Ok(Far { stream: BufReader::new(stream), leave, via: None });
+        };
+        self.judge_beyond(meter, to).await?;
+        let reached = self.dial_upstream(meter, proxy).await;
+        let upstream = |source| DialError::Upstream { proxy: proxy.clone(), source: Box::new(source) };
+        let (stream, address) = reached.map_err(upstream)?;
+        let stream = match purpose {
+            Purpose::Forward => BufReader::new(stream),
+            Purpose::Tunnel => open_tunnel(stream, to)
+                .await
+                .map_err(|source| DialError::Tunnel { proxy: proxy.clone(), source })?,
+        };
+        Ok(Far { stream, leave: Leave { rule, ..address }, via: Some(proxy.clone()) })
+    }
+
+    /// A connection to a target that the operator has named; `None` if `to` is none.
+    async fn dial_loopback(&self, to: &Destination) -> Result<Option<(TcpStream, Leave)>, DialError> {
+        let addresses = self.loopback.addresses(to);
+        if addresses.is_empty() {
+            return Ok(None);
+        }
+        let rule = self.rules.admit_loopback(to).map_err(DialError::Refused)?;
+        connect(addresses, to.port, rule).await.map(Some)
+    }
+
+    async fn dial_upstream(
+        &self,
+        meter: &Meter,
+        proxy: &Destination,
+    ) -> Result<(TcpStream, Leave), DialError> {
+        if let Some(reached) = self.dial_loopback(proxy).await? {
+            return Ok(reached);
+        }
+        let rule = self.rules.admit_upstream(proxy).map_err(DialError::Refused)?;
+        self.dial_by(rule, meter, proxy).await
+    }
+
+    /// Resolves once, judges every address, dials a judged one.
+    async fn dial_by(
+        &self,
+        rule: &'static str,
+        meter: &Meter,
+        to: &Destination,
+    ) -> Result<(TcpStream, Leave), DialError> {
+        let addresses = self.addresses(meter, &to.host, PATIENCE).await?;
+        let judged = judge(&self.rules, &addresses, &own_addresses())?;
+        connect(judged, to.port, rule).await
+    }
+
+    /// Judges a destination that an upstream proxy will dial. The proxy resolves the name again and for itself, and may be the only
+    /// one who can: a name without an address here goes through. One that leads, also in part, to an address that would not be
+    /// dialled from here does not, or a proxy inside of the operator's network would be a way round the rules.
+    async fn judge_beyond(&self, meter: &Meter, to: &Destination) -> Result<(), DialError> {
+        let addresses = match self.addresses(meter, &to.host, BRIEFLY).await {
+            Err(DialError::Unresolvable) => return Ok(()),
+            other => other?,
+        };
+        let own = own_addresses().ok_or(DialError::Refused(Refusal::OwnHost))?;
+        addresses
+            .iter()
+            .try_for_each(|&address| self.rules.dialable(address, &own).map(drop).map_err(DialError::Refused))
+    }
+
+    async fn addresses(
+        &self,
+        meter: &Meter,
+        host: &Host,
+        patience: Duration,
+    ) -> Result<Vec<IpAddr>, DialError> {
+        let name = match host {
+            Host::Address(address) => return Ok(vec![*address]),
+            Host::Name(name) => name,
+        };
+        if !meter.may_resolve(name) {
+            return Err(DialError::TooManyNames);
+        }
+        match timeout(patience, self.resolver.resolve(name)).await {
+            Ok(Ok(addresses)) if !addresses.is_empty() => Ok(addresses),
+            _ => Err(DialError::Unresolvable),
+        }
+    }
+}
+
+/// Connects to the first of the judged addresses that answers.
+async fn connect(
+    judged: Vec<IpAddr>,
+    port: u16,
+    rule: &'static str,
+) -> Result<(TcpStream, Leave), DialError> {
     for address in judged.into_iter().take(MAX_ATTEMPTS) {
-        let attempt = TcpStream::connect(SocketAddr::new(address, to.port));
+        let attempt = TcpStream::connect(SocketAddr::new(address, port));
         if let Ok(Ok(stream)) = timeout(PATIENCE, attempt).await {
             // Without it, small requests wait for the far side's delayed acknowledgement.
             let _ = stream.set_nodelay(true);
-            return Ok(stream);
+            return Ok((stream, Leave { rule, address, class: classify(address) }));
         }
     }
     Err(DialError::Unreachable)
@@ -149,6 +283,16 @@ mod tests {
         }
     }
 
+    async fn dial(ranges: &[&str], resolver: &Arc<Rebinding>, to: &Destination) -> Result<Far, DialError> {
+        let dialer = Dialer {
+            rules: rules(ranges),
+            loopback: Arc::default(),
+            upstreams: Upstreams::default(),
+            resolver: Arc::<Rebinding>::clone(resolver),
+        };
+        dialer.dial(&Meter::new(1), to, Purpose::Tunnel).await
+    }
+
     #[test]
     fn a_mixed_answer_keeps_only_its_public_part() {
         let own = Some(HashSet::new());
@@ -169,20 +313,20 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_is_resolved_once_and_its_first_answer_is_the_judged_one() {
-        let resolver = Rebinding(AtomicUsize::new(0));
+        let resolver = Arc::new(Rebinding(AtomicUsize::new(0)));
         let to = parse(b"rebind.example:443", None).unwrap();
         // Loopback is allowed and the first answer is not: a second look-up would turn the refusal into a connection.
-        let outcome = dial(&rules(&["127.0.0.0/8"]), &Meter::new(1), &resolver, &to).await;
+        let outcome = dial(&["127.0.0.0/8"], &resolver, &to).await;
         assert!(matches!(outcome, Err(DialError::Refused(Refusal::Address(_)))), "{outcome:?}");
         assert_eq!(resolver.0.load(SeqCst), 1);
     }
 
     #[tokio::test]
     async fn a_refused_name_never_reaches_the_resolver() {
-        let resolver = Rebinding(AtomicUsize::new(0));
+        let resolver = Arc::new(Rebinding(AtomicUsize::new(0)));
         for name in ["x.localhost:443", "metadata.google.internal:443", "single:443", "a.example:22"] {
             let to = parse(name.as_bytes(), None).unwrap();
-            assert!(dial(&rules(&[]), &Meter::new(1), &resolver, &to).await.is_err());
+            assert!(dial(&[], &resolver, &to).await.is_err());
         }
         assert_eq!(resolver.0.load(SeqCst), 0);
     }

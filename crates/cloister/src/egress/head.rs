@@ -225,13 +225,12 @@ impl<'a> Headers<'a> {
 
     /// The head for the far side: its own path form, one framing, and no second request on the connection.
     fn serialise(&self, line: &RequestLine<'_>, body: Body) -> Vec<u8> {
-        let port = if line.to.port == 80 { String::new() } else { format!(":{}", line.to.port) };
         let mut head = format!(
-            "{} {} {}\r\nHost: {}{port}\r\n",
+            "{} {} {}\r\nHost: {}\r\n",
             line.method,
             line.path.as_deref().unwrap_or("/"),
             line.version,
-            line.to.host
+            authority(&line.to)
         );
         let named: Vec<&str> =
             self.all("connection").flat_map(|list| list.split(',')).map(str::trim).collect();
@@ -249,6 +248,19 @@ impl<'a> Headers<'a> {
         head.push_str("Connection: close\r\n\r\n");
         head.into_bytes()
     }
+}
+
+/// The same head for another proxy, which wants the whole URL where the far side wants the path.
+pub(crate) fn absolute_form(head: &[u8], to: &Destination) -> Vec<u8> {
+    // `serialise` has written METHOD, one blank, and the path.
+    let path = head.iter().position(|&byte| byte == b' ').map_or(0, |at| at + 1);
+    let (method, rest) = head.split_at(path);
+    [method, b"http://", authority(to).as_bytes(), rest].concat()
+}
+
+/// Host and port as they stand in a URL of plain HTTP.
+fn authority(to: &Destination) -> String {
+    if to.port == 80 { to.host.to_string() } else { to.to_string() }
 }
 
 /// The answer's head for the client: the far side's, without what belongs to its connection, and closing ours.

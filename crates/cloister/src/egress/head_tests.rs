@@ -143,3 +143,19 @@ fn an_answer_closes_the_clients_connection() {
     assert_eq!((code, &head[..]), (103, &b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"[..]));
     assert!(rewrite_answer(b"SSH-2.0-x\r\n\r\n").is_err());
 }
+
+#[test]
+fn the_form_for_another_proxy_has_the_whole_url() {
+    for (url, line) in [
+        ("http://example.com/a?b", "GET http://example.com/a?b HTTP/1.1\r\nHost: example.com\r\n"),
+        ("http://[2606:4700::1]:81", "GET http://[2606:4700::1]:81/ HTTP/1.1\r\nHost: [2606:4700::1]:81\r\n"),
+    ] {
+        let Ok(Request::Forward { to, head, .. }) =
+            parse_head(format!("GET {url} HTTP/1.1\r\n\r\n").as_bytes())
+        else {
+            panic!("{url} is not forwarded")
+        };
+        let head = String::from_utf8(absolute_form(&head, &to)).unwrap();
+        assert!(head.starts_with(line), "{head}");
+    }
+}

@@ -18,16 +18,22 @@ mod connection;
 mod dial;
 mod head;
 mod host;
+mod journal;
+mod loopback;
 mod meter;
 mod relay;
 mod rules;
+mod upstream;
 
 use answer::Answer;
 use cloister_core::SandboxId;
+use cloister_core::browser::Proxies;
 use cloister_core::egress::{EgressCounters, EgressFactory, EgressHandle};
 use cloister_core::policy::Network;
 use connection::Shared;
-use dial::{Resolve, SystemResolver};
+use dial::{Dialer, Resolve, SystemResolver};
+use journal::Journal;
+pub(crate) use loopback::{Loopback, LoopbackError};
 use meter::Meter;
 use rules::Rules;
 use std::io;
@@ -37,6 +43,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
+use upstream::Upstreams;
 
 /// Refusals for want of a slot that are under way at once; connections beyond that are closed without a word.
 const REFUSALS: usize = 16;
@@ -50,12 +57,14 @@ pub(crate) fn check(network: &Network) -> Result<(), String> {
 pub(crate) struct EgressProxy {
     runtime: OnceLock<Handle>,
     resolver: Arc<dyn Resolve>,
+    loopback: Arc<Loopback>,
 }
 
 impl EgressProxy {
-    /// A proxy whose names the host resolves. It serves nothing before [`Self::attach`].
-    pub(crate) fn new() -> Self {
-        Self { runtime: OnceLock::new(), resolver: Arc::new(SystemResolver) }
+    /// A proxy whose names the host resolves, with the loopback targets of the operator. It serves nothing before
+    /// [`Self::attach`].
+    pub(crate) fn new(loopback: Loopback) -> Self {
+        Self { runtime: OnceLock::new(), resolver: Arc::new(SystemResolver), loopback: Arc::new(loopback) }
     }
 
     /// From now on, connections run on `runtime`. Only the first call counts.
@@ -69,10 +78,14 @@ impl EgressFactory for EgressProxy {
         &self,
         sandbox: SandboxId,
         network: Network,
+        proxies: Proxies,
         listener: std::net::TcpListener,
     ) -> io::Result<Box<dyn EgressHandle>> {
-        let rules =
-            Rules::compile(&network).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let invalid = |error: Box<dyn std::error::Error + Send + Sync>| {
+            io::Error::new(io::ErrorKind::InvalidInput, error)
+        };
+        let rules = Rules::compile(&network).map_err(|error| invalid(error.into()))?;
+        let upstreams = Upstreams::compile(&proxies).map_err(|error| invalid(error.into()))?;
         let runtime =
             self.runtime.get().ok_or_else(|| io::Error::other("the egress proxy is not running yet"))?;
         listener.set_nonblocking(true)?;
@@ -81,11 +94,15 @@ impl EgressFactory for EgressProxy {
             TcpListener::from_std(listener)?
         };
         let shared = Arc::new(Shared {
-            sandbox,
-            rules,
+            journal: Journal::new(sandbox),
+            dialer: Dialer {
+                rules,
+                loopback: Arc::clone(&self.loopback),
+                upstreams,
+                resolver: Arc::clone(&self.resolver),
+            },
             mode: network.mode,
             meter: Meter::new(network.bytes),
-            resolver: Arc::clone(&self.resolver),
         });
         let slots = usize::try_from(network.connections).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         let task = runtime.spawn(accept(Arc::clone(&shared), listener, slots));
@@ -110,7 +127,8 @@ impl Drop for Served {
         self.task.abort();
         let EgressCounters { bytes_out, bytes_in, allowed, refused } = self.counters();
         if allowed + refused > 0 {
-            tracing::info!(sandbox = %self.shared.sandbox, bytes_out, bytes_in, allowed, refused, "egress closed");
+            let sandbox = self.shared.journal.sandbox();
+            tracing::info!(target: "egress", %sandbox, bytes_out, bytes_in, allowed, refused, "closed");
         }
     }
 }

@@ -24,6 +24,19 @@ const NEVER: [(&str, Class); 6] = [
     ("instance-data.ec2.internal", Class::Metadata),
 ];
 
+/// The class of a name that is refused whatever a resolver says of it, and of every name below it.
+pub(crate) fn never(name: &str) -> Option<Class> {
+    let leads =
+        |never: &str| name == never || name.strip_suffix(never).is_some_and(|rest| rest.ends_with('.'));
+    NEVER.into_iter().find(|(never, _)| leads(never)).map(|(_, class)| class)
+}
+
+/// Rules that let something through, as the log names them: a domain rule, a range, the open mode, the operator's flag.
+const DOMAINS: &str = "network.allowed_domains";
+const RANGES: &str = "network.allowed_cidrs";
+const OPEN: &str = "network.mode";
+pub(crate) const ALLOW_LOOPBACK: &str = "allow-loopback";
+
 /// A compiled policy.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
@@ -75,10 +88,19 @@ impl Refusal {
         match self {
             Self::NoNetwork => "network.mode",
             Self::Port(_) => "network.ports",
-            Self::NotAllowed => "network.allowed_domains",
+            Self::NotAllowed => DOMAINS,
             Self::Denied => "network.denied_domains",
             Self::Address(Class::Metadata) => "metadata-addresses",
-            Self::Address(_) | Self::OwnHost => "network.allowed_cidrs",
+            Self::Address(_) | Self::OwnHost => RANGES,
+        }
+    }
+
+    /// The kind of the address, if an address was the reason.
+    pub(crate) fn class(&self) -> Option<Class> {
+        match self {
+            Self::Address(class) => Some(*class),
+            Self::OwnHost => Some(Class::Public),
+            Self::NoNetwork | Self::Port(_) | Self::NotAllowed | Self::Denied => None,
         }
     }
 }
@@ -130,15 +152,37 @@ impl Rules {
         })
     }
 
-    /// Judges the destination as it was asked for, before anything is resolved.
-    pub(crate) fn admit(&self, destination: &Destination) -> Result<(), Refusal> {
+    /// Judges the destination as it was asked for, before anything is resolved. Says which rule lets it through.
+    pub(crate) fn admit(&self, destination: &Destination) -> Result<&'static str, Refusal> {
         if self.mode == NetworkMode::None {
             return Err(Refusal::NoNetwork);
         }
         if !self.ports.contains(&destination.port) {
             return Err(Refusal::Port(destination.port));
         }
+        self.admit_host(&destination.host)
+    }
+
+    /// Judges an upstream proxy as a destination. Its port need not be listed, since proxies have ports of their own; the ports
+    /// of system services must, so that a proxy is not a way to write to a mail server.
+    pub(crate) fn admit_upstream(&self, proxy: &Destination) -> Result<&'static str, Refusal> {
+        match proxy.port {
+            1024.. if self.mode != NetworkMode::None => self.admit_host(&proxy.host),
+            _ => self.admit(proxy),
+        }
+    }
+
+    /// Judges a target that the operator has opened for every session with a network. What the policy denies stays denied.
+    pub(crate) fn admit_loopback(&self, destination: &Destination) -> Result<&'static str, Refusal> {
         match &destination.host {
+            _ if self.mode == NetworkMode::None => Err(Refusal::NoNetwork),
+            Host::Name(name) if self.denies(name) => Err(Refusal::Denied),
+            _ => Ok(ALLOW_LOOPBACK),
+        }
+    }
+
+    fn admit_host(&self, host: &Host) -> Result<&'static str, Refusal> {
+        match host {
             Host::Name(name) => self.admit_name(name),
             // No name stands for a literal, so in the allow-list mode only a listed range can let it through.
             Host::Address(address) => match classify(*address) {
@@ -146,27 +190,30 @@ impl Rules {
                 Class::Public if self.mode == NetworkMode::Allowlist && !self.in_range(*address) => {
                     Err(Refusal::NotAllowed)
                 }
-                _ => Ok(()),
+                Class::Public if !self.in_range(*address) => Ok(OPEN),
+                _ => Ok(RANGES),
             },
         }
     }
 
-    fn admit_name(&self, name: &str) -> Result<(), Refusal> {
-        for (never, class) in NEVER {
-            if name == never || name.strip_suffix(never).is_some_and(|rest| rest.ends_with('.')) {
-                return Err(Refusal::Address(class));
-            }
+    fn denies(&self, name: &str) -> bool {
+        self.denied.iter().any(|pattern| pattern.matches(name))
+    }
+
+    fn admit_name(&self, name: &str) -> Result<&'static str, Refusal> {
+        if let Some(class) = never(name) {
+            return Err(Refusal::Address(class));
         }
-        if self.denied.iter().any(|pattern| pattern.matches(name)) {
+        if self.denies(name) {
             return Err(Refusal::Denied);
         }
         let listed = self.allowed.iter().any(|pattern| pattern.matches(name));
         match self.mode {
             NetworkMode::None => Err(Refusal::NoNetwork),
-            NetworkMode::Allowlist if listed => Ok(()),
+            _ if listed => Ok(DOMAINS),
             NetworkMode::Allowlist => Err(Refusal::NotAllowed),
             // A name of one label means whatever the host's search list makes of it: some machine of its own network.
-            NetworkMode::Open if listed || name.contains('.') => Ok(()),
+            NetworkMode::Open if name.contains('.') => Ok(OPEN),
             NetworkMode::Open => Err(Refusal::NotAllowed),
         }
     }
@@ -208,7 +255,7 @@ mod tests {
     }
 
     fn ask(network: &Network, text: &str) -> Result<(), Refusal> {
-        Rules::compile(network).unwrap().admit(&parse(text.as_bytes(), Some(443)).unwrap())
+        Rules::compile(network).unwrap().admit(&parse(text.as_bytes(), Some(443)).unwrap()).map(drop)
     }
 
     fn dial(network: &Network, text: &str) -> Result<IpAddr, Refusal> {
@@ -295,6 +342,30 @@ mod tests {
         assert_eq!(dial(&opened, "10.1.2.3"), Ok(plain));
         assert_eq!(dial(&opened, "::ffff:10.1.2.3"), Ok(plain), "the judged address is the dialled one");
         assert!(dial(&opened, "2002:a01:203::").is_err(), "6to4 of an allowed range is another way to it");
+    }
+
+    #[test]
+    fn a_named_loopback_target_needs_a_network_and_gives_way_to_a_denial() {
+        let target = parse(b"localhost:8000", None).unwrap();
+        let judge = |network: &Network| Rules::compile(network).unwrap().admit_loopback(&target);
+        assert_eq!(judge(&network(NetworkMode::Allowlist)), Ok(ALLOW_LOOPBACK), "no port lists 8000");
+        assert_eq!(judge(&network(NetworkMode::Open)), Ok(ALLOW_LOOPBACK));
+        assert_eq!(judge(&network(NetworkMode::None)), Err(Refusal::NoNetwork));
+        let denied = Network { denied_domains: vec!["localhost".into()], ..network(NetworkMode::Open) };
+        assert_eq!(judge(&denied), Err(Refusal::Denied));
+    }
+
+    #[test]
+    fn an_upstream_proxy_is_judged_like_a_destination_but_for_its_port() {
+        let judge = |mode, text: &str| {
+            Rules::compile(&network(mode)).unwrap().admit_upstream(&parse(text.as_bytes(), None).unwrap())
+        };
+        assert!(judge(NetworkMode::Open, "proxy.test:3128").is_ok());
+        assert!(judge(NetworkMode::Allowlist, "example.com:3128").is_ok());
+        assert_eq!(judge(NetworkMode::Allowlist, "proxy.test:3128"), Err(Refusal::NotAllowed));
+        assert_eq!(judge(NetworkMode::Open, "proxy.test:25"), Err(Refusal::Port(25)));
+        assert_eq!(judge(NetworkMode::None, "proxy.test:3128"), Err(Refusal::NoNetwork));
+        assert_eq!(judge(NetworkMode::Open, "169.254.169.254:3128"), Err(Refusal::Address(Class::Metadata)));
     }
 
     #[test]

@@ -32,10 +32,19 @@ fn network(port: u16) -> Network {
 
 /// A served listener and its address.
 fn start(network: Network) -> (SocketAddr, Box<dyn EgressHandle>) {
-    let proxy = EgressProxy { runtime: OnceLock::from(Handle::current()), resolver: Arc::new(Local) };
+    start_with(network, &[], Proxies::default())
+}
+
+/// The same, with loopback targets and upstream proxies.
+fn start_with(network: Network, targets: &[String], proxies: Proxies) -> (SocketAddr, Box<dyn EgressHandle>) {
+    let proxy = EgressProxy {
+        runtime: OnceLock::from(Handle::current()),
+        resolver: Arc::new(Local),
+        loopback: Arc::new(Loopback::resolve(targets).unwrap()),
+    };
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    (address, proxy.serve(SandboxId::random().unwrap(), network, listener).unwrap())
+    (address, proxy.serve(SandboxId::random().unwrap(), network, proxies, listener).unwrap())
 }
 
 /// A far side that records what arrives until it has seen `until`, then answers and closes.
@@ -200,10 +209,11 @@ async fn dropping_the_handle_closes_the_listener_and_its_connections() {
 
 #[tokio::test]
 async fn a_policy_that_cannot_be_read_serves_nothing() {
-    let proxy = EgressProxy { runtime: OnceLock::from(Handle::current()), resolver: Arc::new(Local) };
+    let proxy =
+        EgressProxy { runtime: OnceLock::from(Handle::current()), ..EgressProxy::new(Loopback::default()) };
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let broken = Network { allowed_domains: vec!["*".into()], ..network(80) };
-    assert!(proxy.serve(SandboxId::random().unwrap(), broken, listener).is_err());
+    assert!(proxy.serve(SandboxId::random().unwrap(), broken, Proxies::default(), listener).is_err());
     assert!(TcpStream::connect(address).await.is_err());
 }

@@ -1,0 +1,137 @@
+//! The log of decisions: one line for each, with sandbox, host, port, rule and address class, and a cap for floods.
+//!
+//! All lines have the target `egress`, so that `RUST_LOG=egress=info` (or `off`) chooses them. Hosts come from guests, but only
+//! after the parser of `host.rs`: letters, digits, hyphens, dots, or a canonical address.
+
+use super::address::Class;
+use super::host::Destination;
+use cloister_core::SandboxId;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Lines per sandbox and [`WINDOW`]. More are counted and not written: a guest that scans must not fill the disk.
+const LINES: u32 = 300;
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// Why a connection was let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Leave {
+    /// The field of the policy, or the flag.
+    pub(crate) rule: &'static str,
+    /// Where the connection goes, itself or through a proxy.
+    pub(crate) address: IpAddr,
+    /// The kind of that address.
+    pub(crate) class: Class,
+}
+
+/// What was refused, and by which rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// Where to, if the request was one.
+    pub(crate) to: Option<Destination>,
+    /// The field of the policy, or the fixed rule.
+    pub(crate) rule: &'static str,
+    /// The kind of the address, if an address was the reason.
+    pub(crate) class: Option<Class>,
+}
+
+/// The log of one sandbox.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    sandbox: SandboxId,
+    window: Mutex<Window>,
+}
+
+#[derive(Debug)]
+struct Window {
+    since: Instant,
+    lines: u32,
+    unwritten: u64,
+}
+
+impl Journal {
+    /// An empty log.
+    pub(crate) fn new(sandbox: SandboxId) -> Self {
+        Self { sandbox, window: Mutex::new(Window { since: Instant::now(), lines: 0, unwritten: 0 }) }
+    }
+
+    /// The sandbox that it is about.
+    pub(crate) fn sandbox(&self) -> &SandboxId {
+        &self.sandbox
+    }
+
+    /// A connection was let through, and stands.
+    pub(crate) fn allowed(&self, to: &Destination, leave: &Leave, via: Option<&Destination>) {
+        if self.may_write() {
+            tracing::info!(
+                target: "egress",
+                sandbox = %self.sandbox,
+                host = %to.host,
+                port = to.port,
+                rule = leave.rule,
+                class = leave.class.name(),
+                address = %leave.address,
+                via = via.map(tracing::field::display),
+                "allowed"
+            );
+        }
+    }
+
+    /// A rule said no.
+    pub(crate) fn refused(&self, refused: &Refused) {
+        if self.may_write() {
+            tracing::info!(
+                target: "egress",
+                sandbox = %self.sandbox,
+                host = refused.to.as_ref().map(|to| tracing::field::display(&to.host)),
+                port = refused.to.as_ref().map(|to| to.port),
+                rule = refused.rule,
+                class = refused.class.map(Class::name),
+                "refused"
+            );
+        }
+    }
+
+    /// The rules said yes, and the network no.
+    pub(crate) fn failed(&self, to: &Destination, why: &str) {
+        if self.may_write() {
+            tracing::info!(target: "egress", sandbox = %self.sandbox, host = %to.host, port = to.port, why, "no connection");
+        }
+    }
+
+    /// Whether there is room for one more line. The first line of a new window says how many there were too many.
+    fn may_write(&self) -> bool {
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        if window.since.elapsed() >= WINDOW {
+            let unwritten = window.unwritten;
+            *window = Window { since: Instant::now(), lines: 0, unwritten: 0 };
+            if unwritten > 0 {
+                tracing::warn!(target: "egress", sandbox = %self.sandbox, unwritten, "too many decisions to write each");
+            }
+        }
+        if window.lines == LINES {
+            window.unwritten += 1;
+            return false;
+        }
+        window.lines += 1;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_decisions_is_counted_and_not_written() {
+        let journal = Journal::new(SandboxId::random().unwrap());
+        let written = (0..LINES + 100).filter(|_| journal.may_write()).count();
+        assert_eq!(written, LINES as usize);
+        assert_eq!(journal.window.lock().unwrap().unwritten, 100);
+        tokio::time::advance(WINDOW).await;
+        assert!(journal.may_write());
+        assert_eq!(journal.window.lock().unwrap().unwritten, 0);
+    }
+}
