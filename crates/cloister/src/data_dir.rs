@@ -7,6 +7,7 @@
 //!     token                0600   the access token, one line
 //!     endpoint             0644   the URL, while a server runs
 //!     sessions.db          0600   the store
+//!     shim/                0700   for PYTHONPATH: points the SDK's browser client at the server
 //!     sandboxes/           0700   one folder per sandbox
 //! ```
 
@@ -142,6 +143,25 @@ impl DataDir {
         Some(text.trim_end().to_owned()).filter(|url| !url.is_empty())
     }
 
+    /// The folder for `PYTHONPATH`, with this version's shim in it.
+    pub(crate) fn python_shim(&self) -> Result<PathBuf, DataDirError> {
+        const SHIM: &str = include_str!("shim/sitecustomize.py");
+        let folder = self.path.join("shim");
+        let path = folder.join("sitecustomize.py");
+        if fs::read_to_string(&path).is_ok_and(|text| text == SHIM) {
+            return Ok(folder);
+        }
+        let temporary = folder.join(format!("sitecustomize.{}.new", std::process::id()));
+        let write = || {
+            DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+            fs::write(&temporary, SHIM)?;
+            // A rename, since programs that have been started may be reading the old one.
+            fs::rename(&temporary, &path)
+        };
+        write().map_err(|source| DataDirError::Io { path: path.clone(), source })?;
+        Ok(folder)
+    }
+
     /// Where the store keeps its database.
     pub(crate) fn database(&self) -> PathBuf {
         self.path.join("sessions.db")
@@ -222,6 +242,16 @@ mod tests {
         assert_eq!(one.token().unwrap(), one.token().unwrap());
         assert_eq!(one.cursor_key().unwrap(), one.cursor_key().unwrap());
         assert_ne!(one.token().unwrap(), two.token().unwrap());
+    }
+
+    #[test]
+    fn the_shim_is_written_and_an_older_one_is_replaced() {
+        let (_parent, data) = fresh();
+        let file = data.python_shim().unwrap().join("sitecustomize.py");
+        fs::write(&file, "old").unwrap();
+        data.python_shim().unwrap();
+        assert!(fs::read_to_string(&file).unwrap().contains("generate_ws_headers"));
+        assert_eq!(fs::read_dir(file.parent().unwrap()).unwrap().count(), 1);
     }
 
     #[test]

@@ -23,8 +23,10 @@ pub(crate) struct Args {
 
 /// One line of the answer.
 #[derive(Debug, PartialEq, Eq)]
-enum Line {
+pub(super) enum Line {
+    /// A variable that is set.
     Export(&'static str, String),
+    /// A variable that would lead clients elsewhere.
     Unset(&'static str),
 }
 
@@ -43,7 +45,7 @@ pub(crate) fn run(args: &Args, out: Output) -> Result<(), Failure> {
 }
 
 /// The URL of the server: the address given, unless its port is chosen by the kernel and only the server knows it.
-fn endpoint(listen: Option<SocketAddr>, published: Option<String>) -> String {
+pub(super) fn endpoint(listen: Option<SocketAddr>, published: Option<String>) -> String {
     match listen {
         Some(address) if address.port() != 0 => url(address),
         _ => published.unwrap_or_else(|| format!("http://{DEFAULT_LISTEN}")),
@@ -60,7 +62,8 @@ pub(crate) fn url(address: SocketAddr) -> String {
     format!("http://{}", SocketAddr::new(ip, address.port()))
 }
 
-fn lines(url: &str, token: &str, variable: impl Fn(&str) -> Option<String>) -> Vec<Line> {
+/// Every variable for a server at `url`; `variable` reads the environment that they are added to.
+pub(super) fn lines(url: &str, token: &str, variable: impl Fn(&str) -> Option<String>) -> Vec<Line> {
     let region =
         ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().filter_map(&variable).find(|r| is_region(r));
     let region = region.unwrap_or_else(|| DEFAULT_REGION.to_owned());

@@ -7,6 +7,7 @@ mod cp;
 mod doctor;
 pub(crate) mod env;
 mod exec;
+mod host_command;
 mod image;
 mod ls;
 mod policy;
@@ -44,7 +45,7 @@ enum Command {
     Serve(serve::Args),
     /// Print shell lines that point AWS clients at the server: eval "$(cloister env)"
     Env(env::Args),
-    /// Run a program file in a fresh session
+    /// Run a program file in a fresh session; or, after --, a command on this machine with its AWS clients pointed here
     Run(run::Args),
     /// Run a shell command in a session
     Exec(exec::Args),
@@ -149,7 +150,7 @@ fn dispatch(command: Command, out: Output) -> Result<ExitCode, Failure> {
     match command {
         Command::Serve(args) => serve::run(args, out).map(done),
         Command::Env(args) => env::run(&args, out).map(done),
-        Command::Run(args) => block_on(run::run(args, out)),
+        Command::Run(args) => run::run(args, out),
         Command::Exec(args) => block_on(exec::run(args, out)),
         Command::Ls(args) => block_on(ls::run(args, out)).map(done),
         Command::Cp(args) => block_on(cp::run(args, out)).map(done),
@@ -212,6 +213,8 @@ mod tests {
             "cloister run app.py --file a.csv --file b.csv:data/b.csv --get out.png --get x:y --keep --timeout 30",
             "cloister run - --language javascript --runtime nodejs --interpreter my.tool",
             "cloister --json run app.py",
+            "cloister run -- python app.py --flag -x",
+            "cloister run --listen 127.0.0.1:8484 --data-dir /tmp/x -- python app.py",
             "cloister exec 01ABC -- ls -la --color=never",
             "cloister ls --all --endpoint http://127.0.0.1:1",
             "cloister cp 01ABC:out.png .",
@@ -237,6 +240,11 @@ mod tests {
             "cloister serve --listen 8484",
             "cloister serve --pool -1",
             "cloister run",
+            "cloister run --",
+            "cloister run app.py --listen 127.0.0.1:1",
+            "cloister run app.py -- python",
+            "cloister run --keep -- python app.py",
+            "cloister run app.py more.py",
             "cloister run app.py --policy a --interpreter b",
             "cloister exec 01ABC",
             "cloister cp onlyone",

@@ -1,11 +1,12 @@
 //! `cloister run FILE|-`: a program in a fresh session, with its streams and its exit code as if it ran here.
+//! (`cloister run -- COMMAND`, a program on this machine, is `host_command.rs`.)
 //!
 //! ```text
 //!   start ─▶ send --file … ─▶ invoke (live) ─▶ fetch --get … ─▶ stop (unless --keep)
 //! ```
 
 use super::session::{Values, invoke, start, stop};
-use super::{Connection, Failure, cp};
+use super::{Connection, Failure, block_on, cp, host_command};
 use crate::client::{Client, Session};
 use crate::output::{Output, size};
 use serde_json::{Value, json};
@@ -47,10 +48,18 @@ pub(crate) struct Args {
     /// Leave the session running and print its id on standard error
     #[arg(long)]
     keep: bool,
+    #[command(flatten)]
+    server: host_command::Server,
     /// The program; "-" is standard input, whose last expression is shown as a notebook would
-    file: String,
-    #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
-    rest: Vec<String>,
+    #[arg(required_unless_present = "command")]
+    file: Option<String>,
+    /// Instead of a file: a command of this machine, started with its AWS clients pointed at the server
+    #[arg(
+        last = true,
+        value_name = "COMMAND",
+        conflicts_with_all = ["file", "language", "runtime", "files", "gets", "interpreter", "policy", "timeout", "keep"]
+    )]
+    command: Vec<String>,
 }
 
 /// A language, or the session's shell.
@@ -83,15 +92,18 @@ pub(super) fn parse_timeout(text: &str) -> Result<f64, String> {
     seconds.ok_or_else(|| format!("a number of seconds above 0 and up to {LONGEST}"))
 }
 
-pub(crate) async fn run(args: Args, out: Output) -> Result<ExitCode, Failure> {
-    if !args.rest.is_empty() {
-        return Err(Failure::usage(
-            "run takes one program file. `cloister run -- COMMAND` is reserved for starting a program on this machine \
-             with its AWS clients pointed at cloister, and is not there yet: use eval \"$(cloister env)\" and start it; \
-             for a command in a session, use `cloister exec SESSION -- COMMAND`",
-        ));
+pub(crate) fn run(args: Args, out: Output) -> Result<ExitCode, Failure> {
+    match &args.file {
+        Some(file) => {
+            let file = file.clone();
+            block_on(run_file(&file, args, out))
+        }
+        None => host_command::run(args.server, args.connection.endpoint.as_deref(), &args.command),
     }
-    let body = body(&args)?;
+}
+
+async fn run_file(file: &str, args: Args, out: Output) -> Result<ExitCode, Failure> {
+    let body = body(file, &args)?;
     let sends = args.files.iter().map(|text| parse_send(text)).collect::<Result<Vec<_>, _>>()?;
     let gets = args.gets.iter().map(|text| parse_get(text)).collect::<Result<Vec<_>, _>>()?;
 
@@ -99,7 +111,8 @@ pub(crate) async fn run(args: Args, out: Output) -> Result<ExitCode, Failure> {
     let interpreter = args.interpreter.as_deref().or(args.policy.as_deref());
     let life = args.timeout.map(|seconds| (seconds.ceil() as u64 + MARGIN).clamp(900, LONGEST));
     let session = start(&client, interpreter, "cloister run", life).await?;
-    let work = work(&client, &session, &body, &args, &sends, &gets, out);
+    let values = if file == "-" { Values::Show } else { Values::Hide };
+    let work = work(&client, &session, &body, values, &sends, &gets, out);
     let outcome = tokio::select! {
         outcome = work => outcome,
         // Stopping the session stops the program.
@@ -117,7 +130,7 @@ async fn work(
     client: &Client,
     session: &Session,
     body: &Value,
-    args: &Args,
+    values: Values,
     sends: &[(PathBuf, String)],
     gets: &[(String, PathBuf)],
     out: Output,
@@ -125,7 +138,6 @@ async fn work(
     for (local, remote) in sends {
         cp::send(client, &session.id, remote, local).await?;
     }
-    let values = if args.file == "-" { Values::Show } else { Values::Hide };
     let finished = invoke(client, &session.id, body, values, out).await?;
     let created: Vec<_> = finished.done.files.iter().map(|file| (file.name.clone(), file.size)).collect();
     let code = finished.report(&session.id, out)?;
@@ -153,8 +165,8 @@ async fn work(
 }
 
 /// The call that runs the program.
-fn body(args: &Args) -> Result<Value, Failure> {
-    let (source, by_name) = if args.file == "-" {
+fn body(file: &str, args: &Args) -> Result<Value, Failure> {
+    let (source, by_name) = if file == "-" {
         let mut source = String::new();
         io::stdin()
             .lock()
@@ -162,14 +174,11 @@ fn body(args: &Args) -> Result<Value, Failure> {
             .map_err(|error| Failure::new(format!("standard input: {error}")))?;
         (source, Some(Language::Python))
     } else {
-        let source = std::fs::read_to_string(&args.file);
-        (
-            source.map_err(|error| Failure::new(format!("{}: {error}", args.file)))?,
-            Language::of(Path::new(&args.file)),
-        )
+        let source = std::fs::read_to_string(file);
+        (source.map_err(|error| Failure::new(format!("{file}: {error}")))?, Language::of(Path::new(file)))
     };
     let language = args.language.or(by_name).ok_or_else(|| {
-        Failure::usage(format!("{}: the extension says no language; name it with --language", args.file))
+        Failure::usage(format!("{file}: the extension says no language; name it with --language"))
     })?;
     let mut body = match language {
         Language::Python => json!({ "code": source, "language": "python" }),

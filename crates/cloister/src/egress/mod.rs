@@ -171,3 +171,6 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, slots: usize) {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod upstream_tests;

@@ -18,7 +18,7 @@ impl Resolve for Local {
     }
 }
 
-fn network(port: u16) -> Network {
+pub(super) fn network(port: u16) -> Network {
     Network {
         mode: NetworkMode::Allowlist,
         allowed_domains: vec!["example.com".into(), "*.example.com".into(), "gone.example".into()],
@@ -36,7 +36,11 @@ fn start(network: Network) -> (SocketAddr, Box<dyn EgressHandle>) {
 }
 
 /// The same, with loopback targets and upstream proxies.
-fn start_with(network: Network, targets: &[String], proxies: Proxies) -> (SocketAddr, Box<dyn EgressHandle>) {
+pub(super) fn start_with(
+    network: Network,
+    targets: &[String],
+    proxies: Proxies,
+) -> (SocketAddr, Box<dyn EgressHandle>) {
     let proxy = EgressProxy {
         runtime: OnceLock::from(Handle::current()),
         resolver: Arc::new(Local),
@@ -48,7 +52,10 @@ fn start_with(network: Network, targets: &[String], proxies: Proxies) -> (Socket
 }
 
 /// A far side that records what arrives until it has seen `until`, then answers and closes.
-async fn far_side(until: &'static str, answer: &'static str) -> (u16, tokio::task::JoinHandle<String>) {
+pub(super) async fn far_side(
+    until: &'static str,
+    answer: &'static str,
+) -> (u16, tokio::task::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let task = tokio::spawn(async move {
@@ -66,7 +73,7 @@ async fn far_side(until: &'static str, answer: &'static str) -> (u16, tokio::tas
     (port, task)
 }
 
-async fn ask(proxy: SocketAddr, request: &str) -> String {
+pub(super) async fn ask(proxy: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(proxy).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
@@ -216,4 +223,184 @@ async fn a_policy_that_cannot_be_read_serves_nothing() {
     let broken = Network { allowed_domains: vec!["*".into()], ..network(80) };
     assert!(proxy.serve(SandboxId::random().unwrap(), broken, Proxies::default(), listener).is_err());
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_named_loopback_target_is_reached_on_a_port_that_no_policy_lists_and_its_neighbours_are_not() {
+    let (port, far) = far_side("x", "y").await;
+    let (other, _untouched) = far_side("never", "").await;
+    let closed = Network { allowed_cidrs: vec![], ..network(443) };
+    let (proxy, handle) = start_with(closed, &[format!("localhost:{port}")], Proxies::default());
+    for (target, rule) in [
+        (format!("localhost:{other}"), "network.ports"),
+        (format!("127.0.0.2:{port}"), "network.ports"),
+        (format!("0.0.0.0:{port}"), "network.ports"),
+        ("localhost:443".to_owned(), "network.allowed_cidrs"),
+        ("example.com:443".to_owned(), "network.allowed_cidrs"),
+        ("169.254.169.254:443".to_owned(), "metadata-addresses"),
+    ] {
+        let answer = ask(proxy, &format!("CONNECT {target} HTTP/1.1\r\n\r\n")).await;
+        assert!(answer.contains(&format!("Rule: {rule}\n")), "{target}: {answer}");
+    }
+    let answer = ask(proxy, &format!("CONNECT 127.0.0.1:{port} HTTP/1.1\r\n\r\nx")).await;
+    assert!(answer.ends_with("established\r\n\r\ny"), "{answer}");
+    far.await.unwrap();
+    assert_eq!((handle.counters().allowed, handle.counters().refused), (1, 6));
+}
+
+#[tokio::test]
+async fn a_named_loopback_target_stays_closed_without_a_network_and_when_it_is_denied() {
+    let (port, _untouched) = far_side("never", "").await;
+    let targets = [format!("localhost:{port}")];
+    let none = Network { mode: NetworkMode::None, ..network(port) };
+    let denied = Network { denied_domains: vec!["localhost".into()], ..network(port) };
+    for (policy, rule) in [(none, "network.mode"), (denied, "network.denied_domains")] {
+        let (proxy, _handle) = start_with(policy, &targets, Proxies::default());
+        let answer = ask(proxy, &format!("GET http://localhost:{port}/ HTTP/1.1\r\n\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+        assert!(answer.contains(&format!("Rule: {rule}\n")), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_loopback_program_is_opened_by_the_flag_that_the_refusal_names() {
+    let (proxy, _handle) = start(Network { allowed_cidrs: vec![], ..network(80) });
+    let answer = ask(proxy, "GET http://localhost/ HTTP/1.1\r\n\r\n").await;
+    assert!(answer.contains("--allow-loopback localhost:80"), "{answer}");
+}
+
+/// Hosts and ports of security.md, NET-01 to NET-04 and NET-15, in every form that a client can write.
+#[tokio::test]
+async fn no_form_of_an_address_leads_to_metadata_loopback_or_a_private_network() {
+    let open = Network {
+        mode: NetworkMode::Open,
+        allowed_cidrs: vec![],
+        allowed_domains: vec!["metadata.google.internal".into()],
+        ..network(80)
+    };
+    let (proxy, handle) = start(open);
+    let metadata = [
+        "169.254.169.254",
+        "169.254.170.2",
+        "100.100.100.200",
+        "168.63.129.16",
+        "192.0.0.192",
+        "[fd00:ec2::254]",
+        "[fd20:ce::254]",
+        "[::ffff:169.254.169.254]",
+        "[::ffff:a9fe:a9fe]",
+        "[::169.254.169.254]",
+        "[::ffff:0:169.254.169.254]",
+        "[64:ff9b::169.254.169.254]",
+        "[64:ff9b:1::a9fe:a9fe]",
+        "[2002:a9fe:a9fe::]",
+        "[2001:0:a9fe:a9fe::1]",
+    ];
+    let special = [
+        "127.0.0.1",
+        "127.255.255.254",
+        "0.0.0.0",
+        "[::]",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "[64:ff9b::7f00:1]",
+        "[2002:7f00:1::]",
+        "localhost",
+        "a.b.localhost",
+        "10.0.0.1",
+        "172.16.0.1",
+        "192.168.0.1",
+        "100.64.0.1",
+        "[fc00::1]",
+        "[fe80::1]",
+        "[::ffff:10.0.0.1]",
+        "[64:ff9b::a00:1]",
+        "[2002:c0a8:1::]",
+        "224.0.0.251",
+        "255.255.255.255",
+        "198.18.0.1",
+        "240.0.0.1",
+        "203.0.113.10",
+        "[2001:db8::10]",
+        "[ff02::fb]",
+    ];
+    let unreadable = [
+        "2852039166",
+        "0xA9FEA9FE",
+        "0xa9.0xfe.0xa9.0xfe",
+        "0251.0376.0251.0376",
+        "169.254.43518",
+        "127.1",
+        "[fe80::1%25lo]",
+        "localhost.",
+        "169.254.169.254.",
+        "user@example.com",
+        "example.com%00.test",
+        "exa_mple.com",
+    ];
+    let names = ["metadata.google.internal", "METADATA.google.internal", "metadata.goog", "instance-data"];
+    let cases = metadata.iter().chain(&names).map(|host| (host, "HTTP/1.1 403 ", "metadata-addresses"));
+    let cases = cases.chain(special.iter().map(|host| (host, "HTTP/1.1 403 ", "network.allowed_cidrs")));
+    let cases = cases.chain(unreadable.iter().map(|host| (host, "HTTP/1.1 400 ", "proxy-only")));
+    let mut asked = 0;
+    for (host, status, rule) in cases {
+        for request in [format!("CONNECT {host}:80 HTTP/1.1"), format!("GET http://{host}/ HTTP/1.1")] {
+            let answer = ask(proxy, &format!("{request}\r\n\r\n")).await;
+            assert!(answer.starts_with(status), "{request}: {answer}");
+            assert!(answer.contains(&format!("Rule: {rule}\n")), "{request}: {answer}");
+            asked += 1;
+        }
+    }
+    let counters = handle.counters();
+    assert_eq!((counters.allowed, counters.refused), (0, asked));
+}
+
+/// Where a subscriber writes.
+#[derive(Clone, Default)]
+struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn every_decision_is_logged_with_sandbox_host_port_rule_and_class() {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone());
+    let _guard = tracing::subscriber::set_default(subscriber.finish());
+    let (port, far) = far_side("x", "y").await;
+    let (proxy, handle) = start(network(port));
+    ask(proxy, &format!("CONNECT a.example.com:{port} HTTP/1.1\r\n\r\nx")).await;
+    ask(proxy, &format!("GET http://10.0.0.1:{port}/ HTTP/1.1\r\n\r\n")).await;
+    ask(proxy, "CONNECT a.example.com:22 HTTP/1.1\r\n\r\n").await;
+    ask(proxy, "CONNECT 0xa9fea9fe:80 HTTP/1.1\r\n\r\n").await;
+    far.await.unwrap();
+    drop(handle);
+    let written = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let events: Vec<serde_json::Value> =
+        written.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(
+        events.iter().all(|event| event["target"] == "egress" && event["sandbox"].is_string()),
+        "{written}"
+    );
+    let seen: Vec<_> = events
+        .iter()
+        .map(|event| ["message", "host", "port", "rule", "class"].map(|name| event[name].clone()))
+        .collect();
+    let expected = serde_json::json!([
+        ["allowed", "a.example.com", port, "network.allowed_domains", "loopback"],
+        ["refused", "10.0.0.1", port, "network.allowed_cidrs", "private"],
+        ["refused", "a.example.com", 22, "network.ports", null],
+        ["refused", null, null, "proxy-only", null],
+        ["closed", null, null, null, null],
+    ]);
+    assert_eq!(serde_json::json!(seen), expected);
 }
