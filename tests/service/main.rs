@@ -9,6 +9,7 @@
 #![allow(missing_docs, reason = "names of tests are sentences")]
 
 mod crashes;
+mod egress;
 mod host;
 mod limits;
 mod packages;

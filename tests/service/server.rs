@@ -74,6 +74,22 @@ impl Place {
         Server::start(Command::new(&self.program).args(self.arguments(pool)))
     }
 
+    /// The same, with further arguments.
+    pub fn serve_with(&self, pool: usize, more: &[&str]) -> Server {
+        Server::start(Command::new(&self.program).args(self.arguments(pool)).args(more))
+    }
+
+    /// Runs the program to its end, with nothing of this process's environment that names a server.
+    pub fn command(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(&self.program);
+        for name in
+            ["CLOISTER_ENDPOINT", "CLOISTER_TOKEN", "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE", "PYTHONPATH"]
+        {
+            command.env_remove(name);
+        }
+        command.args(arguments).stdin(Stdio::null()).output().unwrap()
+    }
+
     /// A server whose program is started by a shell script: `exec "$@"` starts it.
     pub fn serve_in(&self, before: &[&str], script: &str) -> Server {
         Server::start(&mut self.scripted(before, script))
@@ -112,6 +128,11 @@ impl Server {
             other => Err(format!("/readyz answers {other}")),
         });
         server
+    }
+
+    /// `host:port` of its HTTP door.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     pub fn pid(&self) -> i32 {
