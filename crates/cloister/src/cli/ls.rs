@@ -22,7 +22,7 @@ pub(crate) async fn run(args: Args, out: Output) -> Result<(), Failure> {
         let values: Vec<Value> = sessions.into_iter().map(|(_, value)| value).collect();
         return Ok(out.json(&json!({ "sessions": values }))?);
     }
-    let rows: Vec<[Cell; 6]> = sessions
+    let rows: Vec<[Cell; 7]> = sessions
         .into_iter()
         .map(|(session, value)| {
             let status = match (session.status.as_str(), value["ended"].as_str()) {
@@ -34,6 +34,7 @@ pub(crate) async fn run(args: Args, out: Output) -> Result<(), Failure> {
             [
                 session.id.into(),
                 status,
+                session.kind.into(),
                 session.interpreter.into(),
                 session.policy.into(),
                 session.created_at.into(),
@@ -41,5 +42,5 @@ pub(crate) async fn run(args: Args, out: Output) -> Result<(), Failure> {
             ]
         })
         .collect();
-    Ok(out.table(["SESSION", "STATUS", "INTERPRETER", "POLICY", "CREATED", "NAME"], &rows)?)
+    Ok(out.table(["SESSION", "STATUS", "KIND", "INTERPRETER", "POLICY", "CREATED", "NAME"], &rows)?)
 }

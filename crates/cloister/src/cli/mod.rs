@@ -3,6 +3,7 @@
 //! Exit codes: 0 done; 1 the thing asked about is not in order (`doctor`, `policy check`); 2 the command line is wrong;
 //! 125 cloister itself could not do it. `run` and `exec` otherwise exit as their program did.
 
+mod browse;
 mod cp;
 mod doctor;
 pub(crate) mod env;
@@ -10,6 +11,7 @@ mod exec;
 mod host_command;
 mod image;
 mod ls;
+mod open;
 mod policy;
 mod run;
 mod serve;
@@ -49,6 +51,10 @@ enum Command {
     Run(run::Args),
     /// Run a shell command in a session
     Exec(exec::Args),
+    /// Open a page in a fresh browser session: screenshot, PDF, Markdown, actions
+    Browse(browse::Args),
+    /// Print where to watch a browser session
+    Open(open::Args),
     /// List sessions
     Ls(ls::Args),
     /// Copy a file to or from a session
@@ -152,6 +158,8 @@ fn dispatch(command: Command, out: Output) -> Result<ExitCode, Failure> {
         Command::Env(args) => env::run(&args, out).map(done),
         Command::Run(args) => run::run(args, out),
         Command::Exec(args) => block_on(exec::run(args, out)),
+        Command::Browse(args) => block_on(browse::run(args, out)),
+        Command::Open(args) => block_on(open::run(args, out)).map(done),
         Command::Ls(args) => block_on(ls::run(args, out)).map(done),
         Command::Cp(args) => block_on(cp::run(args, out)).map(done),
         Command::Stop(args) => block_on(stop::run(args, out)).map(done),
@@ -216,6 +224,9 @@ mod tests {
             "cloister run -- python app.py --flag -x",
             "cloister run --listen 127.0.0.1:8484 --data-dir /tmp/x -- python app.py",
             "cloister exec 01ABC -- ls -la --color=never",
+            "cloister browse https://example.com --screenshot out.png --full-page --viewport 1920x1080",
+            "cloister browse example.com --pdf out.pdf --markdown --actions a.json --json --policy browser-open",
+            "cloister open 01ABC --open",
             "cloister ls --all --endpoint http://127.0.0.1:1",
             "cloister cp 01ABC:out.png .",
             "cloister stop 01ABC 01DEF",
@@ -247,6 +258,10 @@ mod tests {
             "cloister run app.py more.py",
             "cloister run app.py --policy a --interpreter b",
             "cloister exec 01ABC",
+            "cloister browse",
+            "cloister browse a.example --viewport 1920",
+            "cloister browse a.example --full-page",
+            "cloister open",
             "cloister cp onlyone",
             "cloister stop",
             "cloister stop 01ABC --all",

@@ -1,4 +1,4 @@
-//! What `run`, `exec`, `ls` and `stop` share: starting, calling, listing and stopping sessions over the native door.
+//! What `run`, `exec`, `browse`, `ls` and `stop` share: starting, calling, listing and stopping sessions over the native door.
 
 use super::Failure;
 use crate::client::{Client, ClientError, Done, Session, Step};
@@ -18,6 +18,23 @@ pub(super) enum Values {
     Hide,
 }
 
+/// Starts a browser session.
+pub(super) async fn browser(
+    client: &Client,
+    interpreter: Option<&str>,
+    viewport: Option<(u32, u32)>,
+    timeout: u64,
+) -> Result<Session, Failure> {
+    let mut body = json!({ "name": "cloister browse", "timeout": timeout, "browser": {} });
+    if let Some(interpreter) = interpreter {
+        body["interpreter"] = interpreter.into();
+    }
+    if let Some((width, height)) = viewport {
+        body["browser"]["viewport"] = json!({ "width": width, "height": height });
+    }
+    begin(client, &body).await
+}
+
 /// Starts a session.
 pub(super) async fn start(
     client: &Client,
@@ -32,7 +49,11 @@ pub(super) async fn start(
     if let Some(timeout) = timeout {
         body["timeout"] = timeout.into();
     }
-    match client.json(Method::POST, "/v1/sessions", Some(&body)).await {
+    begin(client, &body).await
+}
+
+async fn begin(client: &Client, body: &Value) -> Result<Session, Failure> {
+    match client.json(Method::POST, "/v1/sessions", Some(body)).await {
         Ok(answer) => Ok(serde_json::from_value(answer)?),
         Err(ClientError::Refused { code, message }) if code == "not_found" => Err(Failure::new(format!(
             "{message}. Of the policies, a server offers those that grant no more than its default one, and what its \

@@ -2,10 +2,12 @@
 //!
 //! It uses public routes only, so whatever it can do, `curl` can do.
 
+mod browser;
 mod endpoint;
 mod sse;
 mod wire;
 
+pub(crate) use browser::Performed;
 pub(crate) use endpoint::{Endpoint, EndpointError, encode_path};
 pub(crate) use wire::{Done, Session, Step};
 

@@ -8,6 +8,8 @@ use serde_json::{Map, Value};
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Session {
     pub(crate) id: String,
+    /// `code` or `browser`.
+    pub(crate) kind: String,
     pub(crate) interpreter: String,
     pub(crate) name: Option<String>,
     pub(crate) status: String,
