@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Starts cloister on a free port, lets an unmodified boto3 run an analysis in it, and leaves its results in ./demo-output.
+# Starts cloister on a free port, lets an unmodified boto3 run an analysis in it and a browser fill in a form, and leaves the results
+# in ./demo-output.
 #
 #   CLOISTER_BIN   the program (default: target/release/cloister, which `make release` leaves there)
 set -euo pipefail
@@ -20,7 +21,9 @@ fi
 
 data=$(mktemp -d)
 server=
+page=
 finish() {
+    if [ -n "$page" ]; then kill "$page" 2>/dev/null || true; fi
     if [ -n "$server" ]; then
         kill -TERM "$server" 2>/dev/null || true
         wait "$server" || echo "demo: the server ended with status $?" >&2
@@ -30,7 +33,14 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 
-"$cloister" serve --listen 127.0.0.1:0 --data-dir "$data" >"$data/server.log" 2>&1 &
+# The page that the browser visits. It is on this machine's loopback, which sessions reach only if the server is told so.
+/usr/bin/python3 scripts/demo/page.py "$data/page" &
+page=$!
+for _ in $(seq 200); do [ ! -s "$data/page" ] || break; sleep 0.05; done
+port=$(cat "$data/page")
+
+"$cloister" serve --listen 127.0.0.1:0 --data-dir "$data" --config scripts/demo/cloister.toml \
+    --allow-loopback "127.0.0.1:$port" >"$data/server.log" 2>&1 &
 server=$!
 for _ in $(seq 600); do
     url=$(cat "$data/endpoint" 2>/dev/null || true)
@@ -42,3 +52,4 @@ done
 # This is all that a client needs to be told.
 eval "$("$cloister" env --data-dir "$data")"
 PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" scripts/demo/demo.py demo-output
+PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" scripts/demo/browser.py "http://127.0.0.1:$port/" demo-output
