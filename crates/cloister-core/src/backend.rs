@@ -67,6 +67,9 @@ pub enum InvokeError {
     /// The worker broke the protocol; it is killed.
     #[error("the session's worker sent nonsense: {0}")]
     Protocol(String),
+    /// The call itself is refused; the session is fine.
+    #[error(transparent)]
+    Refused(#[from] crate::error::Error),
 }
 
 /// What stopping did.

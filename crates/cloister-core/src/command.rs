@@ -1,5 +1,7 @@
 //! What a session can be asked: one enum, in which HTTP, the command line and every backend end.
 
+use crate::browser::action::Action;
+use crate::browser::page::Step;
 use bytes::Bytes;
 
 /// A language that `executeCode` takes.
@@ -44,8 +46,9 @@ pub struct NewFile {
     pub data: Bytes,
 }
 
-/// A call of one tool. The first nine are the tools of the AWS service; the rest are reached from the native door only.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A call of one tool. The first nine are the tools of the AWS service. Code sessions take all but the last two; browser
+/// sessions take those and the file tools.
+#[derive(Clone, Debug, PartialEq)]
 pub enum ToolCall {
     /// Run code in the runtime's persistent context.
     ExecuteCode {
@@ -107,6 +110,16 @@ pub enum ToolCall {
         /// At most this many bytes; the answer also says the file's size.
         length: u64,
     },
+    /// One action by coordinates on the page in front of a browser.
+    Act {
+        /// Which.
+        action: Action,
+    },
+    /// Page actions of a browser, in order, until one fails.
+    Perform {
+        /// At least one.
+        steps: Vec<Step>,
+    },
 }
 
 impl ToolCall {
@@ -123,6 +136,8 @@ impl ToolCall {
             Self::ListFiles { .. } => "listFiles",
             Self::RemoveFiles { .. } => "removeFiles",
             Self::ReadRange { .. } => "readRange",
+            Self::Act { .. } => "act",
+            Self::Perform { .. } => "perform",
         }
     }
 
@@ -130,12 +145,30 @@ impl ToolCall {
     pub fn is_read_only(&self) -> bool {
         matches!(
             self,
-            Self::GetTask { .. } | Self::ReadFiles { .. } | Self::ListFiles { .. } | Self::ReadRange { .. }
+            Self::GetTask { .. }
+                | Self::ReadFiles { .. }
+                | Self::ListFiles { .. }
+                | Self::ReadRange { .. }
+                | Self::Act { action: Action::Screenshot }
         )
     }
 
     /// Whether the call runs guest code in the foreground. Such calls run one at a time, in order; the others at once.
+    /// Lists of page actions take turns, because they share the current tab; single actions do not, because one of them
+    /// may be what a list waits for.
     pub fn is_foreground(&self) -> bool {
-        matches!(self, Self::ExecuteCode { .. } | Self::ExecuteCommand { .. })
+        matches!(self, Self::ExecuteCode { .. } | Self::ExecuteCommand { .. } | Self::Perform { .. })
+    }
+
+    /// Whether the call is one of the file tools, which sessions of every kind take.
+    pub fn is_file_tool(&self) -> bool {
+        matches!(
+            self,
+            Self::ReadFiles { .. }
+                | Self::WriteFiles { .. }
+                | Self::ListFiles { .. }
+                | Self::RemoveFiles { .. }
+                | Self::ReadRange { .. }
+        )
     }
 }

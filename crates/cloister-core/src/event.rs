@@ -1,5 +1,7 @@
 //! What a call answers: output as it arrives, then exactly one outcome.
 
+use crate::browser::action::ActionResult;
+use crate::browser::page::Performed;
 use bytes::Bytes;
 use std::time::Duration;
 
@@ -74,6 +76,10 @@ pub enum Outcome {
         /// The bytes asked for, as far as the file has them.
         data: Bytes,
     },
+    /// `Act`.
+    Acted(ActionResult),
+    /// `Perform`: one entry per page action that was begun; only the last one can have failed.
+    Performed(Vec<Performed>),
     /// The tool could not do it; the session is fine. `isError` on the wire.
     Failed {
         /// What happened, to what, and what to do.

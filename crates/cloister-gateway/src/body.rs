@@ -134,20 +134,20 @@ fn too_slow() -> Refusal {
 mod tests {
     use super::*;
     use crate::config::GatewayConfig;
+    use cloister_core::session::Backends;
     use cloister_core::session::config::ManagerConfig;
     use cloister_core::session::interpreters::Interpreters;
     use cloister_core::session::manager::SessionManager;
     use cloister_core::testing::MemoryStore;
     use futures_util::StreamExt as _;
     use futures_util::stream;
-    use std::collections::HashMap;
     use std::convert::Infallible;
     use std::sync::Arc;
 
     fn gateway() -> Gateway {
         let store = Arc::new(MemoryStore::new());
         let manager =
-            SessionManager::new(HashMap::new(), store, Interpreters::default(), ManagerConfig::default());
+            SessionManager::new(Backends::default(), store, Interpreters::default(), ManagerConfig::default());
         Gateway::new(manager, GatewayConfig::new([0; 32]))
     }
 

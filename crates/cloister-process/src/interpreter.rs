@@ -97,7 +97,10 @@ impl Interpreter for ProcessInterpreter {
         let deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
         // Before the request is out: what it runs into at once counts as well.
         let before = call.is_foreground().then(|| self.sandbox.usage()).flatten();
-        let (request, blob) = request(&id, call, deadline_ms);
+        let name = call.name();
+        let (request, blob) = request(&id, call, deadline_ms).ok_or_else(|| {
+            InvokeError::NotSupported(format!("a code session has no browser and does not take {name}"))
+        })?;
         let called = self.sandbox.control.call(&id, &request, &blob).await;
         drop(blob);
         let mut replies = called.map_err(|error| match error.kind() {
@@ -145,10 +148,11 @@ fn random_bytes() -> Result<[u8; 16], getrandom::Error> {
     getrandom::fill(&mut bytes).map(|()| bytes)
 }
 
-/// The request of a call, with its blob.
-fn request(id: &str, call: ToolCall, deadline_ms: u64) -> (Request, Vec<u8>) {
+/// The request of a call, with its blob; `None` for what only browsers do.
+fn request(id: &str, call: ToolCall, deadline_ms: u64) -> Option<(Request, Vec<u8>)> {
     let id = id.to_owned();
-    match call {
+    Some(match call {
+        ToolCall::Act { .. } | ToolCall::Perform { .. } => return None,
         ToolCall::ExecuteCode { code, language, runtime, clear_context } => {
             let language = match language {
                 Language::Python => "python",
@@ -186,5 +190,5 @@ fn request(id: &str, call: ToolCall, deadline_ms: u64) -> (Request, Vec<u8>) {
         ToolCall::ReadRange { path, offset, length } => {
             (Request::Range { id, path, offset, length }, Vec::new())
         }
-    }
+    })
 }

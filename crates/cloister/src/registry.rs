@@ -3,7 +3,7 @@
 use crate::egress::{EgressProxy, Loopback};
 use crate::locate::{Installation, Missing};
 use crate::policies::{Policies, PoliciesError};
-use cloister_core::backend::{InterpreterBackend, Unavailable};
+use cloister_core::backend::Unavailable;
 use cloister_core::egress::EgressFactory;
 use cloister_core::policy::Policy;
 use cloister_core::session::Backends;
@@ -66,8 +66,7 @@ impl Registry {
 
     /// The tiers by name.
     pub(crate) fn backends(&self) -> Backends {
-        let all: [Arc<dyn InterpreterBackend>; 1] = [Arc::<ProcessBackend>::clone(&self.process)];
-        all.into_iter().map(|backend| (backend.name(), backend)).collect()
+        Backends::default().with_code(Arc::<ProcessBackend>::clone(&self.process))
     }
 
     /// Starts what runs on the runtime: the egress proxy, and the filling of pools.

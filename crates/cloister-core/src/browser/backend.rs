@@ -6,6 +6,7 @@ use super::page::{Performed, Step};
 use super::{Proxies, Viewport};
 use crate::backend::{EventSink, InvokeError, StartError, StopReport, Unavailable};
 use crate::command::ToolCall;
+use crate::error::{Error, Kind, Reason};
 use crate::id::SandboxId;
 use crate::policy::Policy;
 use async_trait::async_trait;
@@ -85,6 +86,31 @@ pub enum BrowserError {
     /// The browser answered with an error, or with nonsense.
     #[error("the browser refused: {0}")]
     Protocol(String),
+}
+
+/// What a caller hears. What the browser said in [`BrowserError::Protocol`] is guest text, and goes to the log.
+impl From<BrowserError> for Error {
+    fn from(error: BrowserError) -> Self {
+        let text = error.to_string();
+        match error {
+            BrowserError::Gone(_) => Self::new(Kind::NotFound, format!("{text}; start a new session")),
+            BrowserError::Deadline { .. } => {
+                Self::new(Kind::Conflict, format!("{text}; the session goes on: look at the page, or ask again"))
+            }
+            BrowserError::Invalid { field, message } if field.is_empty() => {
+                Self::invalid(Reason::FieldValidationFailed, message)
+            }
+            BrowserError::Invalid { field, message } => Self::field(field, message),
+            BrowserError::Denied(_) => Self::new(Kind::AccessDenied, text),
+            BrowserError::StreamDisabled => Self::new(Kind::Conflict, text),
+            BrowserError::TooManyClients(_) => {
+                Self::new(Kind::Throttled, format!("{text}; close one, and connect again"))
+            }
+            BrowserError::Protocol(said) => {
+                Self::internal("the browser did not do what it was asked; the server's log says more", said)
+            }
+        }
+    }
 }
 
 /// A tier of browsers.

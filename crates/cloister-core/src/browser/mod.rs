@@ -21,6 +21,7 @@ pub use action::{Action, ActionResult, Button};
 pub use backend::{Browser, BrowserBackend, BrowserError, BrowserSpec, Engine, StreamStatus};
 pub use cdp::{CdpClient, Role, ToClient};
 pub use host::{BrowserHost, Chromium};
+pub use page::Step;
 
 /// Size of the page area in CSS pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,15 @@ impl Default for Viewport {
     fn default() -> Self {
         Self { width: 1456, height: 819 }
     }
+}
+
+/// What a start says in addition when it is a browser's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StartBrowser {
+    /// Size of the page area.
+    pub viewport: Viewport,
+    /// Upstream proxies.
+    pub proxies: Proxies,
 }
 
 /// One upstream proxy of a session (`proxyConfiguration`), chained behind the server's own egress.

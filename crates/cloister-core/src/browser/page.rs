@@ -247,10 +247,46 @@ pub enum Step {
     Downloads,
 }
 
+impl Step {
+    /// The step's name on the wire and in the log.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Navigate { .. } => "navigate",
+            Self::Back => "back",
+            Self::Forward => "forward",
+            Self::Reload => "reload",
+            Self::Click { .. } => "click",
+            Self::Type { .. } => "type",
+            Self::Press { .. } => "press",
+            Self::Select { .. } => "select",
+            Self::Scroll { .. } => "scroll",
+            Self::Hover { .. } => "hover",
+            Self::Wait { .. } => "wait",
+            Self::Extract { .. } => "extract",
+            Self::Snapshot => "snapshot",
+            Self::Evaluate { .. } => "evaluate",
+            Self::Screenshot { .. } => "screenshot",
+            Self::Pdf { .. } => "pdf",
+            Self::Cookies { .. } => "cookies",
+            Self::SetCookies { .. } => "setCookies",
+            Self::ClearCookies => "clearCookies",
+            Self::Tabs => "tabs",
+            Self::OpenTab { .. } => "openTab",
+            Self::SwitchTab { .. } => "switchTab",
+            Self::CloseTab { .. } => "closeTab",
+            Self::Upload { .. } => "upload",
+            Self::Dialogs { .. } => "dialogs",
+            Self::Console => "console",
+            Self::Network => "network",
+            Self::Downloads => "downloads",
+        }
+    }
+}
+
 /// What one step gave.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Performed {
-    /// The step's name on the wire.
+    /// [`Step::name`].
     pub name: &'static str,
     /// How long it took.
     pub took: Duration,

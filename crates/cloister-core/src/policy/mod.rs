@@ -22,6 +22,7 @@ mod tests;
 pub use describe::Row;
 pub use load::{LoadError, Problem, Resolved, Sources};
 
+use crate::session::SessionKind;
 use std::time::Duration;
 
 /// A complete policy. Made by [`crate::policy::load`] only, so a `Policy` in hand has passed its checks.
@@ -31,7 +32,7 @@ pub struct Policy {
     pub name: String,
     /// One line for people.
     pub description: String,
-    /// Which backend runs it: `process` (default), `wasm`.
+    /// Which backend runs it: `process` (default), `browser`.
     pub tier: String,
     /// The folder of `sandbox-images/` that sessions run in. Default `analysis`.
     pub image: String,
@@ -51,6 +52,16 @@ pub struct Policy {
     pub output: Output,
     /// Walls that the host must be able to build.
     pub isolation: Isolation,
+}
+
+/// The tier whose sessions are browsers.
+pub const BROWSER_TIER: &str = "browser";
+
+impl Policy {
+    /// What sessions of this policy are for.
+    pub fn kind(&self) -> SessionKind {
+        if self.tier == BROWSER_TIER { SessionKind::Browser } else { SessionKind::Code }
+    }
 }
 
 /// How a session starts.

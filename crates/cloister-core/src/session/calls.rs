@@ -1,8 +1,9 @@
-//! One call as a task of its own: hand it to the interpreter, move its events into the log, and never wait for ever.
+//! One call as a task of its own: hand it to the worker, move its events into the log, and never wait for ever.
 
 use super::invocation::{Log, no_answer};
 use super::refusal;
-use crate::backend::{Interpreter, InvokeError};
+use super::worker::Worker;
+use crate::backend::InvokeError;
 use crate::command::ToolCall;
 use crate::id::SessionId;
 use std::pin::pin;
@@ -11,16 +12,16 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-/// Events between the interpreter and the log. Small: the log takes them at memory speed.
+/// Events between the worker and the log. Small: the log takes them at memory speed.
 const EVENTS: usize = 64;
 
 /// A call that has been let in.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) call: ToolCall,
-    /// Passed to the interpreter, which interrupts and then kills by it.
+    /// Passed to the worker, which interrupts and then kills by it.
     pub(super) deadline: Duration,
-    /// When the interpreter must have answered in any case.
+    /// When the worker must have answered in any case.
     pub(super) give_up: Duration,
 }
 
@@ -38,13 +39,13 @@ pub(super) enum CallEnd {
 /// Carries a call out; when it returns, the log has an end.
 pub(super) async fn carry_out(
     session: SessionId,
-    interpreter: Arc<dyn Interpreter>,
+    worker: Worker,
     plan: Plan,
     log: Arc<Log>,
 ) -> CallEnd {
     let name = plan.call.name();
     let (sink, mut events) = mpsc::channel(EVENTS);
-    let mut answer = pin!(interpreter.invoke(plan.call, plan.deadline, sink));
+    let mut answer = pin!(worker.invoke(plan.call, plan.deadline, sink));
     let mut give_up = pin!(sleep(plan.give_up));
     let result = loop {
         // In this order, so that a worker that never stops talking cannot outrun the clock.
@@ -70,7 +71,7 @@ pub(super) async fn carry_out(
         Err(error) => {
             let end = match &error {
                 InvokeError::WorkerGone { reason } => CallEnd::WorkerGone(reason.clone()),
-                InvokeError::NotSupported(_) => CallEnd::Fine,
+                InvokeError::NotSupported(_) | InvokeError::Refused(_) => CallEnd::Fine,
                 InvokeError::Protocol(what) => CallEnd::Broken(what.clone()),
             };
             log.fail(refusal::call_failed(&session, error));

@@ -1,9 +1,9 @@
 //! The driver of one session: the only task that changes its state, and one that never waits for the guest.
 //!
 //! ```text
-//!   requests (invoke, stop) ─┐                                      ┌─▶ backend.start        ─┐
+//!   requests (invoke, stop) ─┐                                      ┌─▶ order.start          ─┐
 //!   the clock ───────────────┼─▶ select! names it ─▶ apply (sync) ──┼─▶ call tasks            ├─▶ back as Happened
-//!   results of its tasks ────┘                                      └─▶ interpreter.stop     ─┘
+//!   results of its tasks ────┘                                      └─▶ worker.stop          ─┘
 //! ```
 //!
 //! Everything that may take time is a task in `work`, whose result comes back as one more event. A call that never ends
@@ -16,8 +16,10 @@ use super::live::{Place, View};
 use super::records;
 use super::refusal;
 use super::state::{Admission, CallId, Lane, Phase, State, StopStep};
+use super::worker::{Order, Worker};
 use super::{EndReason, InvokeOptions, ManagerConfig, SessionRecord, Status};
-use crate::backend::{Interpreter, InterpreterBackend, InterpreterSpec, StartError, StopReport};
+use crate::backend::{StartError, StopReport};
+use crate::browser::Step;
 use crate::command::ToolCall;
 use crate::error::Error;
 use crate::id::SessionId;
@@ -43,7 +45,7 @@ pub(super) enum Request {
 /// What happened; the only input of [`Driver::apply`].
 enum Happened {
     Asked(Request),
-    Started(Result<Arc<dyn Interpreter>, StartError>),
+    Started(Result<Worker, StartError>),
     WorkerExited(String),
     CallEnded(CallId, CallEnd),
     Reaped(StopReport, SystemTime),
@@ -74,7 +76,7 @@ struct Call {
 pub(super) struct Birth {
     pub(super) record: SessionRecord,
     pub(super) policy: Arc<Policy>,
-    pub(super) backend: Arc<dyn InterpreterBackend>,
+    pub(super) order: Order,
     pub(super) store: Arc<dyn Store>,
     pub(super) config: Arc<ManagerConfig>,
     /// When its life is over, by the monotonic clock.
@@ -98,7 +100,7 @@ struct Driver {
     ledger: Ledger,
     calls: HashMap<CallId, Call>,
     next_call: CallId,
-    interpreter: Option<Arc<dyn Interpreter>>,
+    worker: Option<Worker>,
     requests: mpsc::Receiver<Request>,
     view: watch::Sender<View>,
     starter: Option<oneshot::Sender<Result<SessionRecord, Error>>>,
@@ -111,9 +113,7 @@ struct Driver {
 impl Birth {
     /// Starts the driver as a task of its own, and with it the session.
     pub(super) fn spawn(self) {
-        let Self { record, policy, backend, store, config, expires, place, requests, view, starter } = self;
-        // The worker ends itself a little later than the server would, so that an expiry is an expiry and not a death.
-        let spec = InterpreterSpec { policy: Arc::clone(&policy), ttl: record.ttl + policy.time.grace };
+        let Self { record, policy, order, store, config, expires, place, requests, view, starter } = self;
         let mut driver = Driver {
             id: record.id.clone(),
             state: State::new(config.max_queued, config.max_concurrent),
@@ -121,7 +121,7 @@ impl Birth {
             start_by: Instant::now() + config.start_timeout,
             calls: HashMap::new(),
             next_call: 0,
-            interpreter: None,
+            worker: None,
             starter: Some(starter),
             stoppers: Vec::new(),
             work: JoinSet::new(),
@@ -135,7 +135,7 @@ impl Birth {
             requests,
             view,
         };
-        driver.task(Duty::Start, async move { Happened::Started(backend.start(spec).await) });
+        driver.task(Duty::Start, async move { Happened::Started(order.start().await) });
         tokio::spawn(driver.run());
     }
 }
@@ -170,7 +170,7 @@ impl Driver {
                 self.stoppers.push(reply);
                 self.end(reason, None);
             }
-            Happened::Started(Ok(interpreter)) => self.started(interpreter),
+            Happened::Started(Ok(worker)) => self.started(worker),
             Happened::Started(Err(error)) => self.not_started(error),
             Happened::WorkerExited(why) => self.worker_gone(&why),
             Happened::CallEnded(call, end) => self.call_ended(call, end),
@@ -217,11 +217,11 @@ impl Driver {
     }
 
     fn run_call(&mut self, id: CallId) {
-        let (Some(call), Some(interpreter)) = (self.calls.get_mut(&id), &self.interpreter) else { return };
+        let (Some(call), Some(worker)) = (self.calls.get_mut(&id), &self.worker) else { return };
         let Some(plan) = call.plan.take() else { return };
-        let (session, interpreter, log) = (self.id.clone(), Arc::clone(interpreter), Arc::clone(&call.log));
+        let (session, worker, log) = (self.id.clone(), worker.clone(), Arc::clone(&call.log));
         self.task(Duty::Call(id), async move {
-            Happened::CallEnded(id, calls::carry_out(session, interpreter, plan, log).await)
+            Happened::CallEnded(id, calls::carry_out(session, worker, plan, log).await)
         });
     }
 
@@ -247,14 +247,14 @@ impl Driver {
         }
     }
 
-    fn started(&mut self, interpreter: Arc<dyn Interpreter>) {
-        self.interpreter = Some(Arc::clone(&interpreter));
+    fn started(&mut self, worker: Worker) {
+        self.worker = Some(worker.clone());
         if let Err(reason) = self.state.started() {
             self.take_down(reason);
             return;
         }
-        records::bind_later(&self.store, &self.id, interpreter.sandbox());
-        self.task(Duty::Watch, async move { Happened::WorkerExited(interpreter.exited().await) });
+        records::bind_later(&self.store, &self.id, worker.sandbox());
+        self.task(Duty::Watch, async move { Happened::WorkerExited(worker.exited().await) });
         // Published first: who hears that it is up may look at once.
         self.publish();
         self.answer_starter(Ok(self.record.clone()));
@@ -290,10 +290,10 @@ impl Driver {
     }
 
     fn take_down(&mut self, reason: EndReason) {
-        let Some(interpreter) = self.interpreter.clone() else { return };
+        let Some(worker) = self.worker.clone() else { return };
         let (store, id, grace) = (Arc::clone(&self.store), self.id.clone(), self.policy.time.grace);
         self.task(Duty::Stop, async move {
-            let report = interpreter.stop(grace).await;
+            let report = worker.stop(grace).await;
             let at = SystemTime::now();
             records::write_end(&store, &id, reason, at).await;
             Happened::Reaped(report, at)
@@ -313,7 +313,7 @@ impl Driver {
         self.record.status = Status::Terminated;
         self.record.ended = Some(reason);
         self.record.updated = at;
-        self.interpreter = None;
+        self.worker = None;
     }
 
     fn task_died(&mut self, duty: Duty, error: JoinError) {
@@ -363,12 +363,12 @@ impl Driver {
     }
 
     fn publish(&self) {
-        self.view.send_replace(View {
-            record: self.record.clone(),
-            phase: self.state.phase(),
-            running: self.state.running(),
-            queued: self.state.queued(),
-            interpreter: self.interpreter.clone(),
+        self.view.send_modify(|view| {
+            view.record = self.record.clone();
+            view.phase = self.state.phase();
+            view.running = self.state.running();
+            view.queued = self.state.queued();
+            view.worker = self.worker.clone();
         });
     }
 
@@ -409,6 +409,16 @@ fn code_bytes(call: &ToolCall) -> usize {
     match call {
         ToolCall::ExecuteCode { code, .. } => code.len(),
         ToolCall::ExecuteCommand { command } => command.len(),
+        ToolCall::Perform { steps } => steps.iter().map(step_bytes).sum(),
         _ => 0,
+    }
+}
+
+/// The text that a page action brings along; the rest of it is small.
+fn step_bytes(step: &Step) -> usize {
+    match step {
+        Step::Type { text, .. } => text.len(),
+        Step::Evaluate { expression } => expression.len(),
+        _ => size_of::<Step>(),
     }
 }

@@ -8,9 +8,12 @@
 //! The writer never waits for a consumer: a call goes on when every consumer is gone. What keeps the log small is the
 //! policy's output limits and, behind them, a cap on the bytes of one log.
 
+use crate::browser::action::ActionResult;
+use crate::browser::page::{Given, Performed};
 use crate::error::{Error, Kind};
 use crate::event::{Event, LimitHit, Outcome, Rich};
 use crate::lock::lock;
+use bytes::Bytes;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
@@ -179,8 +182,23 @@ fn weight(event: &Event) -> usize {
                 Outcome::Removed { removed, failed } => (removed.len() + failed.len()) * 2 * ENTRY,
                 Outcome::Task(task) => task.stdout.len() + task.stderr.len(),
                 Outcome::Range { data, .. } => data.len(),
+                Outcome::Acted(ActionResult::Success { data }) => data.as_ref().map_or(0, Bytes::len),
+                Outcome::Acted(ActionResult::Failed { error }) => error.len(),
+                Outcome::Performed(steps) => steps.iter().map(|step| ENTRY + performed(step)).sum::<usize>(),
                 Outcome::Failed { message } => message.len(),
             },
+        }
+}
+
+/// The memory that the result of one page action holds; JSON counts as its text.
+fn performed(step: &Performed) -> usize {
+    step.url.len()
+        + match &step.result {
+            Ok(Given::Done) => 0,
+            Ok(Given::Text(text)) => text.len(),
+            Ok(Given::Json(value)) => value.to_string().len(),
+            Ok(Given::Binary { data, .. }) => data.len(),
+            Err(error) => error.message.len(),
         }
 }
 
@@ -196,7 +214,6 @@ pub(super) fn no_answer() -> Error {
 mod tests {
     use super::*;
     use crate::event::Execution;
-    use bytes::Bytes;
 
     fn out(text: &'static str) -> Event {
         Event::Stdout(Bytes::from_static(text.as_bytes()))

@@ -3,8 +3,9 @@
 use super::driver::Request;
 use super::refusal;
 use super::state::Phase;
+use super::worker::Worker;
 use super::{ManagerConfig, SessionRecord};
-use crate::backend::Interpreter;
+use crate::browser::StartBrowser;
 use crate::error::Error;
 use crate::id::{Principal, SessionId};
 use crate::lock::lock;
@@ -30,7 +31,9 @@ pub(super) struct View {
     pub(super) phase: Phase,
     pub(super) running: usize,
     pub(super) queued: usize,
-    pub(super) interpreter: Option<Arc<dyn Interpreter>>,
+    pub(super) worker: Option<Worker>,
+    /// What a browser session was asked to be.
+    pub(super) browser: Option<StartBrowser>,
 }
 
 impl std::fmt::Debug for View {

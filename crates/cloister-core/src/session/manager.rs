@@ -3,31 +3,29 @@
 //! A live session is a driver task behind a channel; the manager finds it, checks whose it is, and passes the request on.
 //! "Belongs to somebody else" and "never existed" get the same answer, by the same code.
 
+use super::backends::Backends;
 use super::driver::Request;
 use super::interpreters::Interpreters;
 use super::invocation::Invocation;
 use super::live::{Handle, Live};
 use super::start::Starter;
-use super::state::Phase;
+use super::state::{Phase, Refusal};
 use super::tokens::Tokens;
+use super::worker::Worker;
 use super::{
-    EndReason, InvokeOptions, ListQuery, ManagerConfig, Page, SessionRecord, StartSession, Status, records,
-    refusal,
+    EndReason, InvokeOptions, ListQuery, ManagerConfig, Page, SessionKind, SessionRecord, StartSession, Status,
+    records, refusal,
 };
-use crate::backend::InterpreterBackend;
+use crate::browser::{Browser, Engine, StartBrowser, StreamStatus};
 use crate::command::ToolCall;
 use crate::error::{Error, Kind};
 use crate::id::{Principal, SandboxId, SessionId};
 use crate::policy::Policy;
 use crate::store::{Store, StoredSession};
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 use tokio::sync::{OnceCell, oneshot};
 use tokio::task::JoinSet;
-
-/// The isolation tiers of this server, by name.
-pub type Backends = HashMap<&'static str, Arc<dyn InterpreterBackend>>;
 
 /// Longest invocation id that is accepted, in bytes. The SDKs send UUIDs of 36. Stops ids from being used as storage.
 const INVOCATION_ID_MAX: usize = 256;
@@ -55,6 +53,19 @@ pub struct Detail {
     pub sandbox: Option<SandboxId>,
     /// The policy that it runs under; for an ended session the interpreter's policy of today, if there still is one.
     pub policy: Option<Arc<Policy>>,
+    /// What is known of the browser while a browser session lives.
+    pub browser: Option<BrowserDetail>,
+}
+
+/// A live browser session's browser.
+#[derive(Clone, Debug)]
+pub struct BrowserDetail {
+    /// What it was asked to be.
+    pub asked: StartBrowser,
+    /// What runs.
+    pub engine: Engine,
+    /// Whether automation clients may connect.
+    pub stream: StreamStatus,
 }
 
 /// How much is going on, for `/readyz` and metrics.
@@ -202,6 +213,9 @@ impl SessionManager {
             return Err(Error::field("timeout", "must be more than nothing"));
         }
         if let Some(handle) = self.live_of(who, key, id)? {
+            if !takes(handle.policy.kind(), &call) {
+                return Err(refusal::other_kind(id, handle.policy.kind(), call.name()));
+            }
             if let Some(refused) = refusal::forbidden(&handle.policy, &call) {
                 return Err(refused);
             }
@@ -216,19 +230,55 @@ impl SessionManager {
         Err(refusal::session_over(id, over.ended.unwrap_or(EndReason::Lost)))
     }
 
+    /// The browser of a session that is ready, for what is not a call: CDP clients, targets, the stream's status.
+    ///
+    /// Errors: as [`Self::invoke`]; `Validation` for a session that runs code; `Conflict` while it starts.
+    pub async fn browser(
+        &self,
+        who: &Principal,
+        key: Option<&str>,
+        id: &SessionId,
+    ) -> Result<Arc<dyn Browser>, Error> {
+        if let Some(handle) = self.live_of(who, key, id)? {
+            let (phase, worker) = {
+                let view = handle.view.borrow();
+                (view.phase, view.worker.clone())
+            };
+            match (phase, worker) {
+                (Phase::Ready, Some(Worker::Browser(browser))) => return Ok(browser),
+                (Phase::Ready, _) => return Err(refusal::other_kind(id, SessionKind::Code, "be browsed")),
+                (Phase::Starting, _) => return Err(refusal::not_admitted(id, Refusal::Starting)),
+                (Phase::Abandoned(reason) | Phase::Stopping(reason) | Phase::Terminated(reason), _) => {
+                    return Err(refusal::session_over(id, reason));
+                }
+            }
+        }
+        let over = self.stored(who, key, id).await?.record;
+        Err(refusal::session_over(id, over.ended.unwrap_or(EndReason::Lost)))
+    }
+
     /// What the native door shows of one session.
     pub async fn detail(&self, who: &Principal, id: &SessionId) -> Result<Detail, Error> {
         if let Some(handle) = self.live_of(who, None, id)? {
             let view = handle.view.borrow().clone();
+            let browser = match &view.worker {
+                Some(Worker::Browser(browser)) => Some(BrowserDetail {
+                    asked: view.browser.unwrap_or_default(),
+                    engine: browser.engine(),
+                    stream: browser.stream(),
+                }),
+                _ => None,
+            };
             return Ok(Detail {
                 record: view.record,
-                walls: view.interpreter.as_ref().map(|i| i.walls()).unwrap_or_default(),
-                sandbox: view.interpreter.as_ref().map(|i| i.sandbox()),
+                walls: view.worker.as_ref().map(Worker::walls).unwrap_or_default(),
+                sandbox: view.worker.as_ref().map(Worker::sandbox),
                 policy: Some(Arc::clone(&handle.policy)),
+                browser,
             });
         }
         let StoredSession { record, key, sandbox, .. } = self.stored(who, None, id).await?;
-        Ok(Detail { record, walls: Vec::new(), sandbox, policy: self.policy(&key) })
+        Ok(Detail { record, walls: Vec::new(), sandbox, policy: self.policy(&key), browser: None })
     }
 
     /// The policy that sessions of one interpreter start with.
@@ -276,9 +326,7 @@ impl SessionManager {
         self.end_sessions().await;
         self.shut_down
             .get_or_init(|| async {
-                for backend in self.starter.backends.values() {
-                    backend.shutdown().await;
-                }
+                self.starter.backends.shut_down().await;
             })
             .await;
     }
@@ -327,6 +375,15 @@ impl SessionManager {
             found.record.updated = now;
         }
         Ok(found)
+    }
+}
+
+/// Whether sessions of a kind take a call at all.
+fn takes(kind: SessionKind, call: &ToolCall) -> bool {
+    let browsing = matches!(call, ToolCall::Act { .. } | ToolCall::Perform { .. });
+    match kind {
+        SessionKind::Code => !browsing,
+        SessionKind::Browser => browsing || call.is_file_tool(),
     }
 }
 

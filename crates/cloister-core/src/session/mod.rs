@@ -5,6 +5,7 @@
 //!     └──────────────────────────── failed ───────────────────────────────────────────────▲
 //! ```
 
+pub mod backends;
 mod calls;
 pub mod config;
 mod driver;
@@ -20,14 +21,26 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod worker;
 
+pub use backends::Backends;
 pub use config::ManagerConfig;
 pub use interpreters::Interpreters;
 pub use invocation::Invocation;
-pub use manager::{Backends, Counts, Detail, SessionManager};
+pub use manager::{BrowserDetail, Counts, Detail, SessionManager};
 
+use crate::browser::StartBrowser;
 use crate::id::SessionId;
 use std::time::{Duration, SystemTime};
+
+/// What a session is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionKind {
+    /// It runs code.
+    Code,
+    /// It shows pages.
+    Browser,
+}
 
 /// What clients see of a session's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +71,7 @@ pub enum EndReason {
 pub struct SessionRecord {
     /// The id.
     pub id: SessionId,
-    /// The interpreter identifier, as the client gave it at start.
+    /// The interpreter or browser identifier, as the client gave it at start.
     pub interpreter: String,
     /// The name that the client gave.
     pub name: Option<String>,
@@ -89,6 +102,8 @@ pub struct StartSession {
     pub name: Option<String>,
     /// Life in seconds; the policy's default if absent, and never above its maximum.
     pub timeout: Option<Duration>,
+    /// Set for a browser session, and only then: the identifier must be a browser's.
+    pub browser: Option<StartBrowser>,
     /// Makes the start idempotent for its principal.
     pub client_token: Option<String>,
     /// Digest of the request's other parameters: the same token with another digest is refused.

@@ -1,7 +1,7 @@
 //! The texts of every refusal and failure that sessions give, in one place.
 
-use super::EndReason;
 use super::state::Refusal;
+use super::{EndReason, SessionKind};
 use crate::backend::{InvokeError, StartError};
 use crate::command::ToolCall;
 use crate::error::{Error, Kind, Reason};
@@ -14,11 +14,33 @@ pub(super) fn no_such_session(id: &SessionId) -> Error {
     Error::new(Kind::NotFound, format!("no such session: {id}; list the sessions to see yours"))
 }
 
-pub(super) fn no_such_interpreter(key: &str) -> Error {
-    Error::new(
-        Kind::NotFound,
-        format!("no such code interpreter: {key}; `aws.codeinterpreter.v1` is built in"),
-    )
+pub(super) fn no_such_interpreter(kind: SessionKind, key: &str) -> Error {
+    let (what, example) = match kind {
+        SessionKind::Code => ("code interpreter", "aws.codeinterpreter.v1"),
+        SessionKind::Browser => ("browser", "aws.browser.v1"),
+    };
+    Error::new(Kind::NotFound, format!("no such {what}: {key}; `{example}` is built in"))
+}
+
+pub(super) fn no_such_tier(policy: &Policy) -> Error {
+    let (name, tier) = (&policy.name, &policy.tier);
+    let advice = match policy.kind() {
+        SessionKind::Code => "run `cloister doctor` on the server",
+        SessionKind::Browser => "run `make images` on the server, start it again, and ask `cloister doctor` if that does not help",
+    };
+    let text = format!("policy `{name}` wants the tier `{tier}`, which this server does not have; {advice}");
+    Error::new(Kind::Internal, text)
+}
+
+/// The session is a browser's and the request is not for browsers, or the other way round.
+pub(super) fn other_kind(id: &SessionId, kind: SessionKind, call: &str) -> Error {
+    let text = match kind {
+        SessionKind::Code => format!("session {id} runs code and has no browser, so it cannot {call}"),
+        SessionKind::Browser => {
+            format!("session {id} is a browser and runs no code, so it cannot {call}; start a session of a code interpreter for that")
+        }
+    };
+    Error::invalid(Reason::FieldValidationFailed, text)
 }
 
 /// The session is the caller's own and takes no calls any more.
@@ -190,6 +212,7 @@ pub(super) fn call_failed(id: &SessionId, error: InvokeError) -> Error {
     match error {
         InvokeError::WorkerGone { reason } => ended_under_call(id, EndReason::Failed, Some(&reason)),
         InvokeError::NotSupported(text) => Error::invalid(Reason::FieldValidationFailed, text),
+        InvokeError::Refused(error) => error,
         InvokeError::Protocol(_) => Error::internal(
             format!("session {id} had to be ended: its worker broke the protocol; start a new session"),
             error,

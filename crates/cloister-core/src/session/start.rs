@@ -1,22 +1,22 @@
 //! Starting a session: intent on disk first, then the driver; and once per client token.
 //!
 //! ```text
-//!   start ─▶ policy, limits ─▶ token: first? ──no──▶ wait for the first
+//!   start ─▶ kind, policy, limits ─▶ token: first? ──no──▶ wait for the first
 //!                                   │yes
 //!                                   ▼
 //!             place in the table ─▶ Store::insert ─▶ driver ─▶ backend.start ─▶ Ready
 //!                                                        └─ failed ─▶ Store::forget
 //! ```
 
+use super::backends::{Backends, Tier};
 use super::driver::Birth;
 use super::live::{Handle, Live, View};
-use super::manager::Backends;
 use super::refusal;
 use super::state::Phase;
 use super::tokens::{Claim, Tokens};
-use super::{Interpreters, ManagerConfig, SessionRecord, StartSession, Status, records};
-use crate::backend::InterpreterBackend;
-use crate::error::{Error, Kind};
+use super::worker::Order;
+use super::{Interpreters, ManagerConfig, SessionKind, SessionRecord, StartSession, Status, records};
+use crate::error::Error;
 use crate::id::{Principal, SessionId};
 use crate::policy::Policy;
 use crate::store::{Store, StoredSession};
@@ -44,7 +44,7 @@ struct Checked {
     who: Principal,
     request: StartSession,
     policy: Arc<Policy>,
-    backend: Arc<dyn InterpreterBackend>,
+    tier: Tier,
     ttl: Duration,
 }
 
@@ -66,10 +66,12 @@ impl Starter {
     }
 
     fn check(&self, who: &Principal, request: StartSession) -> Result<Checked, Error> {
+        let kind = if request.browser.is_some() { SessionKind::Browser } else { SessionKind::Code };
         let policy = self
             .interpreters
             .get(&request.key)
-            .ok_or_else(|| refusal::no_such_interpreter(&request.interpreter))?;
+            .filter(|policy| policy.kind() == kind)
+            .ok_or_else(|| refusal::no_such_interpreter(kind, &request.interpreter))?;
         let ttl = request.timeout.unwrap_or(policy.time.session_default);
         let longest = policy.time.session_max;
         if ttl > longest || ttl.is_zero() {
@@ -82,12 +84,8 @@ impl Starter {
                 ),
             ));
         }
-        let backend = self.backends.get(policy.tier.as_str()).cloned().ok_or_else(|| {
-            let (name, tier) = (&policy.name, &policy.tier);
-            let text = format!("policy `{name}` wants the tier `{tier}`, which this server does not have");
-            Error::new(Kind::Internal, format!("{text}; run `cloister doctor` on the server"))
-        })?;
-        Ok(Checked { who: who.clone(), request, policy, backend, ttl })
+        let tier = self.backends.get(&policy.tier).ok_or_else(|| refusal::no_such_tier(&policy))?;
+        Ok(Checked { who: who.clone(), request, policy, tier, ttl })
     }
 
     /// The first start under a token in this process; a former process may have had it.
@@ -104,7 +102,9 @@ impl Starter {
     }
 
     async fn begin(self, checked: Checked) -> Result<SessionRecord, Error> {
-        let Checked { who, request, policy, backend, ttl } = checked;
+        let Checked { who, request, policy, tier, ttl } = checked;
+        // The worker ends itself a little later than the server would, so that an expiry is an expiry and not a death.
+        let order = Order::new(tier, Arc::clone(&policy), ttl + policy.time.grace, &request);
         let id = SessionId::random()
             .map_err(|error| Error::internal("the server's random source failed", error.to_string()))?;
         let (created, expires) = (SystemTime::now(), Instant::now() + ttl);
@@ -135,7 +135,8 @@ impl Starter {
             phase: Phase::Starting,
             running: 0,
             queued: 0,
-            interpreter: None,
+            worker: None,
+            browser: request.browser.clone(),
         });
         let handle = Arc::new(Handle {
             key: request.key,
@@ -149,7 +150,7 @@ impl Starter {
 
         let (starter, answer) = oneshot::channel();
         let (store, config) = (Arc::clone(&self.store), Arc::clone(&self.config));
-        Birth { record, policy, backend, store, config, expires, place, requests, view, starter }.spawn();
+        Birth { record, policy, order, store, config, expires, place, requests, view, starter }.spawn();
         let result = answer.await.unwrap_or_else(|_| Err(refusal::broke_off("the start of the session")));
         let Err(error) = result else { return result };
         match records::ask(&self.store, move |store| store.forget(&id)).await {

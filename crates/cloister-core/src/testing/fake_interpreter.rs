@@ -21,7 +21,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep};
 
 /// A picture of one transparent pixel.
-const PIXEL: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\0\0\0\nIDATx\x9cc\0\x01\0\0\x05\0\x01\r\n-\xb4\0\0\0\0IEND\xaeB`\x82";
+pub(super) const PIXEL: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\0\0\0\nIDATx\x9cc\0\x01\0\0\x05\0\x01\r\n-\xb4\0\0\0\0IEND\xaeB`\x82";
 
 /// One fake worker.
 #[derive(Debug)]
@@ -70,7 +70,12 @@ impl FakeInterpreter {
         })
     }
 
-    fn finish(&self, reason: &str) {
+    /// Why it ended, as soon as it has.
+    pub(super) fn end(&self) -> watch::Receiver<Option<String>> {
+        self.end.subscribe()
+    }
+
+    pub(super) fn finish(&self, reason: &str) {
         let first = self.end.send_if_modified(|end| {
             let first = end.is_none();
             if first {
@@ -370,6 +375,9 @@ impl Interpreter for FakeInterpreter {
                 ToolCall::ListFiles { path } => world.list(&path),
                 ToolCall::RemoveFiles { paths } => world.remove(paths),
                 ToolCall::ReadRange { path, offset, length } => world.range(&path, offset, length),
+                other => {
+                    return Err(InvokeError::NotSupported(format!("it has no browser for {}", other.name())));
+                }
             })
         };
         let outcome = tokio::select! {

@@ -4,11 +4,15 @@
 //! and the command line can be tested without namespaces. They are compiled in but registered by no server.
 
 mod fake_backend;
+mod fake_browser;
+mod fake_browser_backend;
+mod fake_page;
 mod fake_interpreter;
 mod memory_store;
 mod script;
 mod store_contract;
 
 pub use fake_backend::{FakeBackend, Fakes};
+pub use fake_browser_backend::{FakeBrowserBackend, FakeBrowsers};
 pub use memory_store::MemoryStore;
 pub use store_contract::{check_store, stored};

@@ -41,7 +41,7 @@ fn rig_with(change: impl FnOnce(&mut Policy, &mut ManagerConfig)) -> Rig {
     let policy = Arc::new(policy);
     let interpreters = Interpreters::new([KEY, "other"].map(|key| (key.to_owned(), Arc::clone(&policy))));
     let manager = SessionManager::new(
-        Backends::from([("process", tier)]),
+        Backends::default().with_code(tier),
         Arc::clone(&store) as Arc<dyn Store>,
         interpreters,
         config,

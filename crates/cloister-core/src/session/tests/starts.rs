@@ -182,7 +182,7 @@ async fn sessions_of_a_former_server_are_lost_and_their_tokens_still_known() {
     let tier: Arc<dyn InterpreterBackend> = Arc::clone(&rig.backend) as _;
     let interpreters = rig.manager.interpreters().clone();
     let next = SessionManager::new(
-        Backends::from([("process", tier)]),
+        Backends::default().with_code(tier),
         store,
         interpreters,
         ManagerConfig::default(),
