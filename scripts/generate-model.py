@@ -29,6 +29,12 @@ SERVED = [
     "ListCodeInterpreterSessions",
     "StopCodeInterpreterSession",
     "InvokeCodeInterpreter",
+    "StartBrowserSession",
+    "GetBrowserSession",
+    "ListBrowserSessions",
+    "StopBrowserSession",
+    "UpdateBrowserStream",
+    "InvokeBrowser",
 ]
 
 OUTPUT = pathlib.Path(__file__).resolve().parent.parent / "crates/cloister-gateway/src/agentcore/model/tables.rs"

@@ -202,14 +202,16 @@ impl Client {
         mut end: watch::Receiver<Option<String>>,
     ) {
         loop {
+            let disabled = async { stream.wait_for(|status| *status == StreamStatus::Disabled).await.is_ok() };
+            let ended = async { end.wait_for(Option::is_some).await.is_ok() };
             let asked = tokio::select! {
                 biased;
-                _ = end.wait_for(Option::is_some) => return,
-                _ = stream.wait_for(|status| *status == StreamStatus::Disabled) => {
-                    self.close(1008, "the automation stream was disabled").await;
-                    return;
-                }
-                asked = self.asked.recv() => asked,
+                _ = ended => return,
+                _ = disabled => None,
+                asked = self.asked.recv() => Some(asked),
+            };
+            let Some(asked) = asked else {
+                return self.close(1008, "the automation stream was disabled").await;
             };
             let Some(asked) = asked else { return };
             let message: Value = serde_json::from_str(&asked).unwrap_or_default();

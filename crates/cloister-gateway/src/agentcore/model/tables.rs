@@ -361,6 +361,42 @@ pub static SERVED: &[Served] = &[
         input: &INVOKE_CODE_INTERPRETER_REQUEST,
         output: &INVOKE_CODE_INTERPRETER_RESPONSE,
     },
+    Served {
+        name: "StartBrowserSession",
+        status: 200,
+        input: &START_BROWSER_SESSION_REQUEST,
+        output: &START_BROWSER_SESSION_RESPONSE,
+    },
+    Served {
+        name: "GetBrowserSession",
+        status: 200,
+        input: &GET_BROWSER_SESSION_REQUEST,
+        output: &GET_BROWSER_SESSION_RESPONSE,
+    },
+    Served {
+        name: "ListBrowserSessions",
+        status: 200,
+        input: &LIST_BROWSER_SESSIONS_REQUEST,
+        output: &LIST_BROWSER_SESSIONS_RESPONSE,
+    },
+    Served {
+        name: "StopBrowserSession",
+        status: 200,
+        input: &STOP_BROWSER_SESSION_REQUEST,
+        output: &STOP_BROWSER_SESSION_RESPONSE,
+    },
+    Served {
+        name: "UpdateBrowserStream",
+        status: 200,
+        input: &UPDATE_BROWSER_STREAM_REQUEST,
+        output: &UPDATE_BROWSER_STREAM_RESPONSE,
+    },
+    Served {
+        name: "InvokeBrowser",
+        status: 200,
+        input: &INVOKE_BROWSER_REQUEST,
+        output: &INVOKE_BROWSER_RESPONSE,
+    },
 ];
 
 /// The errors that the served operations list, with their statuses and shapes.
@@ -377,12 +413,126 @@ pub static ERRORS: &[(&str, u16, &Shape)] = &[
 /// `AccessDeniedException`.
 pub static ACCESS_DENIED_EXCEPTION: Shape =
     Shape::Structure { union: false, members: &[member("message", OPTIONAL, &NON_BLANK_STRING)] };
+/// `AutomationStream`.
+pub static AUTOMATION_STREAM: Shape = Shape::Structure {
+    union: false,
+    members: &[
+        member("streamEndpoint", REQUIRED, &BROWSER_STREAM_ENDPOINT),
+        member("streamStatus", REQUIRED, &AUTOMATION_STREAM_STATUS),
+    ],
+};
+/// `AutomationStreamStatus`.
+pub static AUTOMATION_STREAM_STATUS: Shape =
+    Shape::String { min: None, max: None, pattern: None, values: &["ENABLED", "DISABLED"] };
+/// `AutomationStreamUpdate`.
+pub static AUTOMATION_STREAM_UPDATE: Shape = Shape::Structure {
+    union: false,
+    members: &[member("streamStatus", OPTIONAL, &AUTOMATION_STREAM_STATUS)],
+};
+/// `BasicAuth`.
+pub static BASIC_AUTH: Shape =
+    Shape::Structure { union: false, members: &[member("secretArn", REQUIRED, &SECRET_ARN)] };
 /// `Blob`.
 pub static BLOB: Shape = Shape::Blob { min: None, max: None };
 /// `Body`.
 pub static BODY: Shape = Shape::Blob { min: Some(0), max: Some(100_000_000) };
 /// `Boolean`.
 pub static BOOLEAN: Shape = Shape::Boolean;
+/// `BrowserAction`.
+pub static BROWSER_ACTION: Shape = Shape::Structure {
+    union: true,
+    members: &[
+        member("mouseClick", OPTIONAL, &MOUSE_CLICK_ARGUMENTS),
+        member("mouseMove", OPTIONAL, &MOUSE_MOVE_ARGUMENTS),
+        member("mouseDrag", OPTIONAL, &MOUSE_DRAG_ARGUMENTS),
+        member("mouseScroll", OPTIONAL, &MOUSE_SCROLL_ARGUMENTS),
+        member("keyType", OPTIONAL, &KEY_TYPE_ARGUMENTS),
+        member("keyPress", OPTIONAL, &KEY_PRESS_ARGUMENTS),
+        member("keyShortcut", OPTIONAL, &KEY_SHORTCUT_ARGUMENTS),
+        member("screenshot", OPTIONAL, &SCREENSHOT_ARGUMENTS),
+    ],
+};
+/// `BrowserActionResult`.
+pub static BROWSER_ACTION_RESULT: Shape = Shape::Structure {
+    union: true,
+    members: &[
+        member("mouseClick", OPTIONAL, &MOUSE_CLICK_RESULT),
+        member("mouseMove", OPTIONAL, &MOUSE_MOVE_RESULT),
+        member("mouseDrag", OPTIONAL, &MOUSE_DRAG_RESULT),
+        member("mouseScroll", OPTIONAL, &MOUSE_SCROLL_RESULT),
+        member("keyType", OPTIONAL, &KEY_TYPE_RESULT),
+        member("keyPress", OPTIONAL, &KEY_PRESS_RESULT),
+        member("keyShortcut", OPTIONAL, &KEY_SHORTCUT_RESULT),
+        member("screenshot", OPTIONAL, &SCREENSHOT_RESULT),
+    ],
+};
+/// `BrowserActionStatus`.
+pub static BROWSER_ACTION_STATUS: Shape =
+    Shape::String { min: None, max: None, pattern: None, values: &["SUCCESS", "FAILED"] };
+/// `BrowserEnterprisePolicies`.
+pub static BROWSER_ENTERPRISE_POLICIES: Shape =
+    Shape::List { min: Some(0), max: Some(100), member: &BROWSER_ENTERPRISE_POLICY };
+/// `BrowserEnterprisePolicy`.
+pub static BROWSER_ENTERPRISE_POLICY: Shape = Shape::Structure {
+    union: false,
+    members: &[
+        member("location", REQUIRED, &RESOURCE_LOCATION),
+        member("type", OPTIONAL, &BROWSER_ENTERPRISE_POLICY_TYPE),
+    ],
+};
+/// `BrowserEnterprisePolicyType`.
+pub static BROWSER_ENTERPRISE_POLICY_TYPE: Shape =
+    Shape::String { min: None, max: None, pattern: None, values: &["MANAGED", "RECOMMENDED"] };
+/// `BrowserExtension`.
+pub static BROWSER_EXTENSION: Shape =
+    Shape::Structure { union: false, members: &[member("location", REQUIRED, &RESOURCE_LOCATION)] };
+/// `BrowserExtensions`.
+pub static BROWSER_EXTENSIONS: Shape =
+    Shape::List { min: Some(1), max: Some(10), member: &BROWSER_EXTENSION };
+/// `BrowserProfileConfiguration`.
+pub static BROWSER_PROFILE_CONFIGURATION: Shape =
+    Shape::Structure { union: false, members: &[member("profileIdentifier", REQUIRED, &BROWSER_PROFILE_ID)] };
+/// `BrowserProfileId`.
+pub static BROWSER_PROFILE_ID: Shape = Shape::String {
+    min: None,
+    max: None,
+    pattern: Some("[a-zA-Z][a-zA-Z0-9_]{0,47}-[a-zA-Z0-9]{10}"),
+    values: &[],
+};
+/// `BrowserSessionId`.
+pub static BROWSER_SESSION_ID: Shape =
+    Shape::String { min: None, max: None, pattern: Some("[0-9a-zA-Z]{1,40}"), values: &[] };
+/// `BrowserSessionStatus`.
+pub static BROWSER_SESSION_STATUS: Shape =
+    Shape::String { min: None, max: None, pattern: None, values: &["READY", "TERMINATED"] };
+/// `BrowserSessionStream`.
+pub static BROWSER_SESSION_STREAM: Shape = Shape::Structure {
+    union: false,
+    members: &[
+        member("automationStream", REQUIRED, &AUTOMATION_STREAM),
+        member("liveViewStream", OPTIONAL, &LIVE_VIEW_STREAM),
+    ],
+};
+/// `BrowserSessionSummaries`.
+pub static BROWSER_SESSION_SUMMARIES: Shape =
+    Shape::List { min: None, max: None, member: &BROWSER_SESSION_SUMMARY };
+/// `BrowserSessionSummary`.
+pub static BROWSER_SESSION_SUMMARY: Shape = Shape::Structure {
+    union: false,
+    members: &[
+        member("browserIdentifier", REQUIRED, &STRING),
+        member("sessionId", REQUIRED, &BROWSER_SESSION_ID),
+        member("name", OPTIONAL, &NAME),
+        member("status", REQUIRED, &BROWSER_SESSION_STATUS),
+        member("createdAt", REQUIRED, &DATE_TIMESTAMP),
+        member("lastUpdatedAt", OPTIONAL, &DATE_TIMESTAMP),
+    ],
+};
+/// `BrowserSessionTimeout`.
+pub static BROWSER_SESSION_TIMEOUT: Shape = Shape::Integer { min: Some(1), max: Some(28_800) };
+/// `BrowserStreamEndpoint`.
+pub static BROWSER_STREAM_ENDPOINT: Shape =
+    Shape::String { min: Some(10), max: Some(512), pattern: None, values: &[] };
 /// `Certificate`.
 pub static CERTIFICATE: Shape =
     Shape::Structure { union: false, members: &[member("location", REQUIRED, &CERTIFICATE_LOCATION)] };
@@ -475,6 +625,17 @@ pub static CONTENT_BLOCK_TYPE: Shape = Shape::String {
 };
 /// `DateTimestamp`.
 pub static DATE_TIMESTAMP: Shape = Shape::Timestamp;
+/// `DomainPattern`.
+pub static DOMAIN_PATTERN: Shape = Shape::String {
+    min: Some(1),
+    max: Some(253),
+    pattern: Some(
+        "(\\.)?[a-zA-Z0-9]([a-zA-Z0-9\\-]{0,61}[a-zA-Z0-9])?(\\.[a-zA-Z0-9]([a-zA-Z0-9\\-]{0,61}[a-zA-Z0-9])?)*",
+    ),
+    values: &[],
+};
+/// `DomainPatterns`.
+pub static DOMAIN_PATTERNS: Shape = Shape::List { min: Some(1), max: Some(100), member: &DOMAIN_PATTERN };
 /// `Double`.
 pub static DOUBLE: Shape = Shape::Double;
 /// `EfsAccessPointArn`.
@@ -500,6 +661,48 @@ pub static EFS_FILE_SYSTEM_ARN: Shape = Shape::String {
     pattern: Some("arn:aws[-a-z]*:elasticfilesystem:[a-z0-9-]+:[0-9]{12}:file-system/fs-[0-9a-f]{8,40}"),
     values: &[],
 };
+/// `ExternalProxy`.
+pub static EXTERNAL_PROXY: Shape = Shape::Structure {
+    union: false,
+    members: &[
+        member("server", REQUIRED, &HOST_NAME),
+        member("port", REQUIRED, &EXTERNAL_PROXY_PORT_INTEGER),
+        member("domainPatterns", OPTIONAL, &DOMAIN_PATTERNS),
+        member("credentials", OPTIONAL, &PROXY_CREDENTIALS),
+    ],
+};
+/// `ExternalProxyPortInteger`.
+pub static EXTERNAL_PROXY_PORT_INTEGER: Shape = Shape::Integer { min: Some(1), max: Some(65_535) };
+/// `GetBrowserSessionRequest`.
+pub static GET_BROWSER_SESSION_REQUEST: Shape = Shape::Structure {
+    union: false,
+    members: &[
+        bound(Location::Uri, "browserIdentifier", "browserIdentifier", REQUIRED, &STRING),
+        bound(Location::Query, "sessionId", "sessionId", REQUIRED, &BROWSER_SESSION_ID),
+    ],
+};
+/// `GetBrowserSessionResponse`.
+pub static GET_BROWSER_SESSION_RESPONSE: Shape = Shape::Structure {
+    union: false,
+    members: &[
+        member("browserIdentifier", REQUIRED, &STRING),
+        member("sessionId", REQUIRED, &BROWSER_SESSION_ID),
+        member("name", OPTIONAL, &NAME),
+        member("createdAt", REQUIRED, &DATE_TIMESTAMP),
+        member("viewPort", OPTIONAL, &VIEW_PORT),
+        member("extensions", OPTIONAL, &BROWSER_EXTENSIONS),
+        member("enterprisePolicies", OPTIONAL, &BROWSER_ENTERPRISE_POLICIES),
+        member("profileConfiguration", OPTIONAL, &BROWSER_PROFILE_CONFIGURATION),
+        member("sessionTimeoutSeconds", OPTIONAL, &BROWSER_SESSION_TIMEOUT),
+        member("status", OPTIONAL, &BROWSER_SESSION_STATUS),
+        member("streams", OPTIONAL, &BROWSER_SESSION_STREAM),
+        member("proxyConfiguration", OPTIONAL, &PROXY_CONFIGURATION),
+        member("certificates", OPTIONAL, &CERTIFICATES),
+        member("filesystemConfigurations", OPTIONAL, &TOOLS_FILE_SYSTEM_CONFIGURATIONS),
+        member("sessionReplayArtifact", OPTIONAL, &STRING),
+        member("lastUpdatedAt", OPTIONAL, &DATE_TIMESTAMP),
+    ],
+};
 /// `GetCodeInterpreterSessionRequest`.
 pub static GET_CODE_INTERPRETER_SESSION_REQUEST: Shape = Shape::Structure {
     union: false,
@@ -522,6 +725,15 @@ pub static GET_CODE_INTERPRETER_SESSION_RESPONSE: Shape = Shape::Structure {
         member("filesystemConfigurations", OPTIONAL, &TOOLS_FILE_SYSTEM_CONFIGURATIONS),
     ],
 };
+/// `HostName`.
+pub static HOST_NAME: Shape = Shape::String {
+    min: Some(1),
+    max: Some(253),
+    pattern: Some(
+        "[a-zA-Z0-9]([a-zA-Z0-9\\-]{0,61}[a-zA-Z0-9])?(\\.[a-zA-Z0-9]([a-zA-Z0-9\\-]{0,61}[a-zA-Z0-9])?)*",
+    ),
+    values: &[],
+};
 /// `InputContentBlock`.
 pub static INPUT_CONTENT_BLOCK: Shape = Shape::Structure {
     union: false,
@@ -539,6 +751,23 @@ pub static INTEGER: Shape = Shape::Integer { min: None, max: None };
 /// `InternalServerException`.
 pub static INTERNAL_SERVER_EXCEPTION: Shape =
     Shape::Structure { union: false, members: &[member("message", OPTIONAL, &NON_BLANK_STRING)] };
+/// `InvokeBrowserRequest`.
+pub static INVOKE_BROWSER_REQUEST: Shape = Shape::Structure {
+    union: false,
+    members: &[
+        bound(Location::Uri, "browserIdentifier", "browserIdentifier", REQUIRED, &STRING),
+        bound(Location::Header, "sessionId", "x-amzn-browser-session-id", REQUIRED, &BROWSER_SESSION_ID),
+        member("action", REQUIRED, &BROWSER_ACTION),
+    ],
+};
+/// `InvokeBrowserResponse`.
+pub static INVOKE_BROWSER_RESPONSE: Shape = Shape::Structure {
+    union: false,
+    members: &[
+        member("result", REQUIRED, &BROWSER_ACTION_RESULT),
+        bound(Location::Header, "sessionId", "x-amzn-browser-session-id", REQUIRED, &BROWSER_SESSION_ID),
+    ],
+};
 /// `InvokeCodeInterpreterRequest`.
 pub static INVOKE_CODE_INTERPRETER_REQUEST: Shape = Shape::Structure {
     union: false,
@@ -589,9 +818,63 @@ pub static INVOKE_CODE_INTERPRETER_RESPONSE: Shape = Shape::Structure {
         member("stream", REQUIRED, &CODE_INTERPRETER_STREAM_OUTPUT),
     ],
 };
+/// `KeyList`.
+pub static KEY_LIST: Shape = Shape::List { min: Some(1), max: Some(5), member: &STRING };
+/// `KeyPressArguments`.
+pub static KEY_PRESS_ARGUMENTS: Shape = Shape::Structure {
+    union: false,
+    members: &[
+        member("key", REQUIRED, &STRING),
+        member("presses", OPTIONAL, &KEY_PRESS_ARGUMENTS_PRESSES_INTEGER),
+    ],
+};
+/// `KeyPressArgumentsPressesInteger`.
+pub static KEY_PRESS_ARGUMENTS_PRESSES_INTEGER: Shape = Shape::Integer { min: Some(1), max: Some(100) };
+/// `KeyPressResult`.
+pub static KEY_PRESS_RESULT: Shape = Shape::Structure {
+    union: false,
+    members: &[member("status", REQUIRED, &BROWSER_ACTION_STATUS), member("error", OPTIONAL, &STRING)],
+};
+/// `KeyShortcutArguments`.
+pub static KEY_SHORTCUT_ARGUMENTS: Shape =
+    Shape::Structure { union: false, members: &[member("keys", REQUIRED, &KEY_LIST)] };
+/// `KeyShortcutResult`.
+pub static KEY_SHORTCUT_RESULT: Shape = Shape::Structure {
+    union: false,
+    members: &[member("status", REQUIRED, &BROWSER_ACTION_STATUS), member("error", OPTIONAL, &STRING)],
+};
+/// `KeyTypeArguments`.
+pub static KEY_TYPE_ARGUMENTS: Shape =
+    Shape::Structure { union: false, members: &[member("text", REQUIRED, &KEY_TYPE_ARGUMENTS_TEXT_STRING)] };
+/// `KeyTypeArgumentsTextString`.
+pub static KEY_TYPE_ARGUMENTS_TEXT_STRING: Shape =
+    Shape::String { min: Some(0), max: Some(10_000), pattern: None, values: &[] };
+/// `KeyTypeResult`.
+pub static KEY_TYPE_RESULT: Shape = Shape::Structure {
+    union: false,
+    members: &[member("status", REQUIRED, &BROWSER_ACTION_STATUS), member("error", OPTIONAL, &STRING)],
+};
 /// `LanguageRuntime`.
 pub static LANGUAGE_RUNTIME: Shape =
     Shape::String { min: None, max: None, pattern: None, values: &["nodejs", "deno", "python"] };
+/// `ListBrowserSessionsRequest`.
+pub static LIST_BROWSER_SESSIONS_REQUEST: Shape = Shape::Structure {
+    union: false,
+    members: &[
+        bound(Location::Uri, "browserIdentifier", "browserIdentifier", REQUIRED, &STRING),
+        member("maxResults", OPTIONAL, &MAX_RESULTS),
+        member("nextToken", OPTIONAL, &NEXT_TOKEN),
+        member("status", OPTIONAL, &BROWSER_SESSION_STATUS),
+    ],
+};
+/// `ListBrowserSessionsResponse`.
+pub static LIST_BROWSER_SESSIONS_RESPONSE: Shape = Shape::Structure {
+    union: false,
+    members: &[
+        member("items", REQUIRED, &BROWSER_SESSION_SUMMARIES),
+        member("nextToken", OPTIONAL, &NEXT_TOKEN),
+    ],
+};
 /// `ListCodeInterpreterSessionsRequest`.
 pub static LIST_CODE_INTERPRETER_SESSIONS_REQUEST: Shape = Shape::Structure {
     union: false,
@@ -610,6 +893,11 @@ pub static LIST_CODE_INTERPRETER_SESSIONS_RESPONSE: Shape = Shape::Structure {
         member("nextToken", OPTIONAL, &NEXT_TOKEN),
     ],
 };
+/// `LiveViewStream`.
+pub static LIVE_VIEW_STREAM: Shape = Shape::Structure {
+    union: false,
+    members: &[member("streamEndpoint", OPTIONAL, &BROWSER_STREAM_ENDPOINT)],
+};
 /// `Long`.
 pub static LONG: Shape = Shape::Integer { min: None, max: None };
 /// `MaxLenString`.
@@ -620,6 +908,73 @@ pub static MAX_RESULTS: Shape = Shape::Integer { min: Some(1), max: Some(100) };
 /// `MountPath`.
 pub static MOUNT_PATH: Shape =
     Shape::String { min: Some(6), max: Some(200), pattern: Some("/mnt/[a-zA-Z0-9._-]+/?"), values: &[] };
+/// `MouseButton`.
+pub static MOUSE_BUTTON: Shape =
+    Shape::String { min: None, max: None, pattern: None, values: &["LEFT", "RIGHT", "MIDDLE"] };
+/// `MouseClickArguments`.
+pub static MOUSE_CLICK_ARGUMENTS: Shape = Shape::Structure {
+    union: false,
+    members: &[
+        member("x", REQUIRED, &INTEGER),
+        member("y", REQUIRED, &INTEGER),
+        member("button", OPTIONAL, &MOUSE_BUTTON),
+        member("clickCount", OPTIONAL, &MOUSE_CLICK_ARGUMENTS_CLICK_COUNT_INTEGER),
+    ],
+};
+/// `MouseClickArgumentsClickCountInteger`.
+pub static MOUSE_CLICK_ARGUMENTS_CLICK_COUNT_INTEGER: Shape = Shape::Integer { min: Some(1), max: Some(10) };
+/// `MouseClickResult`.
+pub static MOUSE_CLICK_RESULT: Shape = Shape::Structure {
+    union: false,
+    members: &[member("status", REQUIRED, &BROWSER_ACTION_STATUS), member("error", OPTIONAL, &STRING)],
+};
+/// `MouseDragArguments`.
+pub static MOUSE_DRAG_ARGUMENTS: Shape = Shape::Structure {
+    union: false,
+    members: &[
+        member("endX", REQUIRED, &INTEGER),
+        member("endY", REQUIRED, &INTEGER),
+        member("startX", REQUIRED, &INTEGER),
+        member("startY", REQUIRED, &INTEGER),
+        member("button", OPTIONAL, &MOUSE_BUTTON),
+    ],
+};
+/// `MouseDragResult`.
+pub static MOUSE_DRAG_RESULT: Shape = Shape::Structure {
+    union: false,
+    members: &[member("status", REQUIRED, &BROWSER_ACTION_STATUS), member("error", OPTIONAL, &STRING)],
+};
+/// `MouseMoveArguments`.
+pub static MOUSE_MOVE_ARGUMENTS: Shape = Shape::Structure {
+    union: false,
+    members: &[member("x", REQUIRED, &INTEGER), member("y", REQUIRED, &INTEGER)],
+};
+/// `MouseMoveResult`.
+pub static MOUSE_MOVE_RESULT: Shape = Shape::Structure {
+    union: false,
+    members: &[member("status", REQUIRED, &BROWSER_ACTION_STATUS), member("error", OPTIONAL, &STRING)],
+};
+/// `MouseScrollArguments`.
+pub static MOUSE_SCROLL_ARGUMENTS: Shape = Shape::Structure {
+    union: false,
+    members: &[
+        member("x", REQUIRED, &INTEGER),
+        member("y", REQUIRED, &INTEGER),
+        member("deltaX", OPTIONAL, &MOUSE_SCROLL_ARGUMENTS_DELTA_X_INTEGER),
+        member("deltaY", OPTIONAL, &MOUSE_SCROLL_ARGUMENTS_DELTA_Y_INTEGER),
+    ],
+};
+/// `MouseScrollArgumentsDeltaXInteger`.
+pub static MOUSE_SCROLL_ARGUMENTS_DELTA_X_INTEGER: Shape =
+    Shape::Integer { min: Some(-1_000), max: Some(1_000) };
+/// `MouseScrollArgumentsDeltaYInteger`.
+pub static MOUSE_SCROLL_ARGUMENTS_DELTA_Y_INTEGER: Shape =
+    Shape::Integer { min: Some(-1_000), max: Some(1_000) };
+/// `MouseScrollResult`.
+pub static MOUSE_SCROLL_RESULT: Shape = Shape::Structure {
+    union: false,
+    members: &[member("status", REQUIRED, &BROWSER_ACTION_STATUS), member("error", OPTIONAL, &STRING)],
+};
 /// `Name`.
 pub static NAME: Shape = Shape::String { min: Some(1), max: Some(100), pattern: None, values: &[] };
 /// `NextToken`.
@@ -631,6 +986,26 @@ pub static NON_BLANK_STRING: Shape =
 /// `ProgrammingLanguage`.
 pub static PROGRAMMING_LANGUAGE: Shape =
     Shape::String { min: None, max: None, pattern: None, values: &["python", "javascript", "typescript"] };
+/// `Proxy`.
+pub static PROXY: Shape =
+    Shape::Structure { union: true, members: &[member("externalProxy", OPTIONAL, &EXTERNAL_PROXY)] };
+/// `ProxyBypass`.
+pub static PROXY_BYPASS: Shape =
+    Shape::Structure { union: false, members: &[member("domainPatterns", OPTIONAL, &DOMAIN_PATTERNS)] };
+/// `ProxyConfiguration`.
+pub static PROXY_CONFIGURATION: Shape = Shape::Structure {
+    union: false,
+    members: &[
+        member("proxies", REQUIRED, &PROXY_CONFIGURATION_PROXIES_LIST),
+        member("bypass", OPTIONAL, &PROXY_BYPASS),
+    ],
+};
+/// `ProxyConfigurationProxiesList`.
+pub static PROXY_CONFIGURATION_PROXIES_LIST: Shape =
+    Shape::List { min: Some(1), max: Some(5), member: &PROXY };
+/// `ProxyCredentials`.
+pub static PROXY_CREDENTIALS: Shape =
+    Shape::Structure { union: true, members: &[member("basicAuth", OPTIONAL, &BASIC_AUTH)] };
 /// `ResourceContent`.
 pub static RESOURCE_CONTENT: Shape = Shape::Structure {
     union: false,
@@ -645,6 +1020,9 @@ pub static RESOURCE_CONTENT: Shape = Shape::Structure {
 /// `ResourceContentType`.
 pub static RESOURCE_CONTENT_TYPE: Shape =
     Shape::String { min: None, max: None, pattern: None, values: &["text", "blob"] };
+/// `ResourceLocation`.
+pub static RESOURCE_LOCATION: Shape =
+    Shape::Structure { union: true, members: &[member("s3", OPTIONAL, &S3_LOCATION)] };
 /// `ResourceNotFoundException`.
 pub static RESOURCE_NOT_FOUND_EXCEPTION: Shape =
     Shape::Structure { union: false, members: &[member("message", OPTIONAL, &NON_BLANK_STRING)] };
@@ -673,6 +1051,38 @@ pub static S3_FILES_FILE_SYSTEM_ARN: Shape = Shape::String {
     pattern: Some("arn:aws[-a-z]*:s3files:[a-z0-9-]+:[0-9]{12}:file-system/fs-[0-9a-f]{17,40}"),
     values: &[],
 };
+/// `S3Location`.
+pub static S3_LOCATION: Shape = Shape::Structure {
+    union: false,
+    members: &[
+        member("bucket", REQUIRED, &S3_LOCATION_BUCKET_STRING),
+        member("prefix", REQUIRED, &S3_LOCATION_PREFIX_STRING),
+        member("versionId", OPTIONAL, &S3_LOCATION_VERSION_ID_STRING),
+    ],
+};
+/// `S3LocationBucketString`.
+pub static S3_LOCATION_BUCKET_STRING: Shape =
+    Shape::String { min: Some(3), max: Some(63), pattern: Some("[a-z0-9][a-z0-9.-]*[a-z0-9]"), values: &[] };
+/// `S3LocationPrefixString`.
+pub static S3_LOCATION_PREFIX_STRING: Shape =
+    Shape::String { min: Some(1), max: Some(1_024), pattern: None, values: &[] };
+/// `S3LocationVersionIdString`.
+pub static S3_LOCATION_VERSION_ID_STRING: Shape =
+    Shape::String { min: Some(1), max: Some(1_024), pattern: None, values: &[] };
+/// `ScreenshotArguments`.
+pub static SCREENSHOT_ARGUMENTS: Shape =
+    Shape::Structure { union: false, members: &[member("format", OPTIONAL, &SCREENSHOT_FORMAT)] };
+/// `ScreenshotFormat`.
+pub static SCREENSHOT_FORMAT: Shape = Shape::String { min: None, max: None, pattern: None, values: &["PNG"] };
+/// `ScreenshotResult`.
+pub static SCREENSHOT_RESULT: Shape = Shape::Structure {
+    union: false,
+    members: &[
+        member("status", REQUIRED, &BROWSER_ACTION_STATUS),
+        member("error", OPTIONAL, &STRING),
+        member("data", OPTIONAL, &BLOB),
+    ],
+};
 /// `SecretArn`.
 pub static SECRET_ARN: Shape = Shape::String {
     min: None,
@@ -686,6 +1096,53 @@ pub static SECRETS_MANAGER_LOCATION: Shape =
 /// `ServiceQuotaExceededException`.
 pub static SERVICE_QUOTA_EXCEEDED_EXCEPTION: Shape =
     Shape::Structure { union: false, members: &[member("message", OPTIONAL, &NON_BLANK_STRING)] };
+/// `StartBrowserSessionRequest`.
+pub static START_BROWSER_SESSION_REQUEST: Shape = Shape::Structure {
+    union: false,
+    members: &[
+        bound(
+            Location::Header,
+            "traceId",
+            "X-Amzn-Trace-Id",
+            OPTIONAL,
+            &START_BROWSER_SESSION_REQUEST_TRACE_ID_STRING,
+        ),
+        bound(
+            Location::Header,
+            "traceParent",
+            "traceparent",
+            OPTIONAL,
+            &START_BROWSER_SESSION_REQUEST_TRACE_PARENT_STRING,
+        ),
+        bound(Location::Uri, "browserIdentifier", "browserIdentifier", REQUIRED, &STRING),
+        member("name", OPTIONAL, &NAME),
+        member("sessionTimeoutSeconds", OPTIONAL, &BROWSER_SESSION_TIMEOUT),
+        member("viewPort", OPTIONAL, &VIEW_PORT),
+        member("extensions", OPTIONAL, &BROWSER_EXTENSIONS),
+        member("profileConfiguration", OPTIONAL, &BROWSER_PROFILE_CONFIGURATION),
+        member("proxyConfiguration", OPTIONAL, &PROXY_CONFIGURATION),
+        member("enterprisePolicies", OPTIONAL, &BROWSER_ENTERPRISE_POLICIES),
+        member("certificates", OPTIONAL, &CERTIFICATES),
+        member("filesystemConfigurations", OPTIONAL, &TOOLS_FILE_SYSTEM_CONFIGURATIONS),
+        member("clientToken", OPTIONAL, &CLIENT_TOKEN),
+    ],
+};
+/// `StartBrowserSessionRequestTraceIdString`.
+pub static START_BROWSER_SESSION_REQUEST_TRACE_ID_STRING: Shape =
+    Shape::String { min: Some(0), max: Some(1_024), pattern: None, values: &[] };
+/// `StartBrowserSessionRequestTraceParentString`.
+pub static START_BROWSER_SESSION_REQUEST_TRACE_PARENT_STRING: Shape =
+    Shape::String { min: Some(0), max: Some(1_024), pattern: None, values: &[] };
+/// `StartBrowserSessionResponse`.
+pub static START_BROWSER_SESSION_RESPONSE: Shape = Shape::Structure {
+    union: false,
+    members: &[
+        member("browserIdentifier", REQUIRED, &STRING),
+        member("sessionId", REQUIRED, &BROWSER_SESSION_ID),
+        member("createdAt", REQUIRED, &DATE_TIMESTAMP),
+        member("streams", OPTIONAL, &BROWSER_SESSION_STREAM),
+    ],
+};
 /// `StartCodeInterpreterSessionRequest`.
 pub static START_CODE_INTERPRETER_SESSION_REQUEST: Shape = Shape::Structure {
     union: false,
@@ -727,6 +1184,44 @@ pub static START_CODE_INTERPRETER_SESSION_RESPONSE: Shape = Shape::Structure {
         member("createdAt", REQUIRED, &DATE_TIMESTAMP),
     ],
 };
+/// `StopBrowserSessionRequest`.
+pub static STOP_BROWSER_SESSION_REQUEST: Shape = Shape::Structure {
+    union: false,
+    members: &[
+        bound(
+            Location::Header,
+            "traceId",
+            "X-Amzn-Trace-Id",
+            OPTIONAL,
+            &STOP_BROWSER_SESSION_REQUEST_TRACE_ID_STRING,
+        ),
+        bound(
+            Location::Header,
+            "traceParent",
+            "traceparent",
+            OPTIONAL,
+            &STOP_BROWSER_SESSION_REQUEST_TRACE_PARENT_STRING,
+        ),
+        bound(Location::Uri, "browserIdentifier", "browserIdentifier", REQUIRED, &STRING),
+        bound(Location::Query, "sessionId", "sessionId", REQUIRED, &BROWSER_SESSION_ID),
+        member("clientToken", OPTIONAL, &CLIENT_TOKEN),
+    ],
+};
+/// `StopBrowserSessionRequestTraceIdString`.
+pub static STOP_BROWSER_SESSION_REQUEST_TRACE_ID_STRING: Shape =
+    Shape::String { min: Some(0), max: Some(1_024), pattern: None, values: &[] };
+/// `StopBrowserSessionRequestTraceParentString`.
+pub static STOP_BROWSER_SESSION_REQUEST_TRACE_PARENT_STRING: Shape =
+    Shape::String { min: Some(0), max: Some(1_024), pattern: None, values: &[] };
+/// `StopBrowserSessionResponse`.
+pub static STOP_BROWSER_SESSION_RESPONSE: Shape = Shape::Structure {
+    union: false,
+    members: &[
+        member("browserIdentifier", REQUIRED, &STRING),
+        member("sessionId", REQUIRED, &BROWSER_SESSION_ID),
+        member("lastUpdatedAt", REQUIRED, &DATE_TIMESTAMP),
+    ],
+};
 /// `StopCodeInterpreterSessionRequest`.
 pub static STOP_CODE_INTERPRETER_SESSION_REQUEST: Shape = Shape::Structure {
     union: false,
@@ -764,6 +1259,11 @@ pub static STOP_CODE_INTERPRETER_SESSION_RESPONSE: Shape = Shape::Structure {
         member("sessionId", REQUIRED, &CODE_INTERPRETER_SESSION_ID),
         member("lastUpdatedAt", REQUIRED, &DATE_TIMESTAMP),
     ],
+};
+/// `StreamUpdate`.
+pub static STREAM_UPDATE: Shape = Shape::Structure {
+    union: true,
+    members: &[member("automationStreamUpdate", OPTIONAL, &AUTOMATION_STREAM_UPDATE)],
 };
 /// `String`.
 pub static STRING: Shape = Shape::String { min: None, max: None, pattern: None, values: &[] };
@@ -835,6 +1335,26 @@ pub static TOOLS_FILE_SYSTEM_CONFIGURATION: Shape = Shape::Structure {
 /// `ToolsFileSystemConfigurations`.
 pub static TOOLS_FILE_SYSTEM_CONFIGURATIONS: Shape =
     Shape::List { min: Some(0), max: Some(10), member: &TOOLS_FILE_SYSTEM_CONFIGURATION };
+/// `UpdateBrowserStreamRequest`.
+pub static UPDATE_BROWSER_STREAM_REQUEST: Shape = Shape::Structure {
+    union: false,
+    members: &[
+        bound(Location::Uri, "browserIdentifier", "browserIdentifier", REQUIRED, &STRING),
+        bound(Location::Query, "sessionId", "sessionId", REQUIRED, &BROWSER_SESSION_ID),
+        member("streamUpdate", REQUIRED, &STREAM_UPDATE),
+        member("clientToken", OPTIONAL, &CLIENT_TOKEN),
+    ],
+};
+/// `UpdateBrowserStreamResponse`.
+pub static UPDATE_BROWSER_STREAM_RESPONSE: Shape = Shape::Structure {
+    union: false,
+    members: &[
+        member("browserIdentifier", REQUIRED, &STRING),
+        member("sessionId", REQUIRED, &BROWSER_SESSION_ID),
+        member("streams", REQUIRED, &BROWSER_SESSION_STREAM),
+        member("updatedAt", REQUIRED, &DATE_TIMESTAMP),
+    ],
+};
 /// `ValidationException`.
 pub static VALIDATION_EXCEPTION: Shape = Shape::Structure {
     union: false,
@@ -865,3 +1385,12 @@ pub static VALIDATION_EXCEPTION_REASON: Shape = Shape::String {
         "ResourceConflict",
     ],
 };
+/// `ViewPort`.
+pub static VIEW_PORT: Shape = Shape::Structure {
+    union: false,
+    members: &[member("width", REQUIRED, &VIEW_PORT_WIDTH), member("height", REQUIRED, &VIEW_PORT_HEIGHT)],
+};
+/// `ViewPortHeight`.
+pub static VIEW_PORT_HEIGHT: Shape = Shape::Integer { min: Some(240), max: Some(2_160) };
+/// `ViewPortWidth`.
+pub static VIEW_PORT_WIDTH: Shape = Shape::Integer { min: Some(320), max: Some(3_840) };
