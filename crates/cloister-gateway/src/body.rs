@@ -146,8 +146,12 @@ mod tests {
 
     fn gateway() -> Gateway {
         let store = Arc::new(MemoryStore::new());
-        let manager =
-            SessionManager::new(Backends::default(), store, Interpreters::default(), ManagerConfig::default());
+        let manager = SessionManager::new(
+            Backends::default(),
+            store,
+            Interpreters::default(),
+            ManagerConfig::default(),
+        );
         Gateway::new(manager, GatewayConfig::new([0; 32]))
     }
 

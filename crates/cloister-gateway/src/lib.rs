@@ -29,6 +29,7 @@ mod percent;
 mod serve;
 mod socket;
 mod state;
+mod steps;
 mod timestamp;
 mod wire_error;
 

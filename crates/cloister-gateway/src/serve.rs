@@ -1,18 +1,19 @@
 //! The server: connections with limits and timeouts, and an end that lets requests finish.
 //!
 //! ```text
-//! accept ─▶ TCP_NODELAY ─▶ HTTP/1 (head of 64 KiB, 100 headers, 30 s) ─▶ router ─▶ linger ─▶ close
-//! shutdown ─▶ readyz 503, new requests refused ─▶ requests finish, at most `drain` ─▶ sessions end ─▶ return
+//! accept ─▶ TCP_NODELAY ─▶ HTTP/1 (head of 64 KiB, 100 headers, 30 s) ─▶ router ─┬─▶ linger ─▶ close
+//!                                                                               └─▶ WebSocket ─▶ linger ─▶ close
+//! shutdown ─▶ readyz 503, new requests refused, WebSockets closed ─▶ requests finish, at most `drain` ─▶ sessions end ─▶ return
 //! ```
 
-use crate::socket::Socket;
+use crate::socket::{self, Socket};
 use crate::state::Gateway;
 use axum::body::Body;
 use axum::extract::Request;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -131,7 +132,8 @@ async fn connection(
     });
     // A connection that comes while the server drains is for one question about its health.
     let late = *stopped.borrow();
-    let mut serving = http1::Builder::new()
+    let (socket, back) = Socket::new(stream, stall);
+    let serving = http1::Builder::new()
         .keep_alive(!late)
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
@@ -139,17 +141,34 @@ async fn connection(
         .max_header_size(HEAD_BYTES)
         // A client that has gone away frees its request; its call goes on in the session.
         .half_close(false)
-        .serve_connection(TokioIo::new(Socket::new(stream, stall)), service);
-    let result = tokio::select! {
-        result = poll_fn(|cx| serving.poll_without_shutdown(cx)) => result,
-        // The sender lives as long as the server, so an error means the same as the word.
-        _ = async { stopped.wait_for(|stop| *stop).await.is_ok() }, if !late => {
-            std::pin::Pin::new(&mut serving).graceful_shutdown();
-            poll_fn(|cx| serving.poll_without_shutdown(cx)).await
-        }
-    };
-    if let Err(error) = result {
+        .serve_connection(TokioIo::new(socket), service)
+        .with_upgrades();
+    if let Err(error) = until_stopped(serving, &mut stopped, late).await {
         tracing::debug!(%error, "a connection ended early");
     }
-    serving.into_parts().io.into_inner().linger().await;
+    // At once, or when the WebSocket that it has become has ended.
+    if let Ok(stream) = back.await {
+        socket::linger(stream).await;
+    }
+}
+
+/// Drives a connection to its end, or until it has become a WebSocket; after the word to stop, to the end of its request.
+async fn until_stopped<S>(
+    serving: http1::UpgradeableConnection<TokioIo<Socket>, S>,
+    stopped: &mut watch::Receiver<bool>,
+    late: bool,
+) -> hyper::Result<()>
+where
+    S: HttpService<hyper::body::Incoming, ResBody = Body>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut serving = std::pin::pin!(serving);
+    tokio::select! {
+        result = &mut serving => result,
+        // The sender lives as long as the server, so an error means the same as the word.
+        _ = async { stopped.wait_for(|stop| *stop).await.is_ok() }, if !late => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    }
 }

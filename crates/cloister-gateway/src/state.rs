@@ -3,8 +3,7 @@
 use crate::config::GatewayConfig;
 use cloister_core::session::manager::SessionManager;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// Mebibytes that request bodies may take at once, with what becomes of them on their way. Stops a few large
 /// uploads from taking the host's memory.
@@ -19,7 +18,7 @@ pub struct Gateway {
 struct Inner {
     manager: Arc<SessionManager>,
     config: GatewayConfig,
-    draining: AtomicBool,
+    draining: watch::Sender<bool>,
     bodies: Arc<Semaphore>,
 }
 
@@ -27,16 +26,25 @@ impl Gateway {
     /// A gateway to the sessions of `manager`.
     pub fn new(manager: Arc<SessionManager>, config: GatewayConfig) -> Self {
         let bodies = Arc::new(Semaphore::new(BODY_BUDGET));
-        Self { inner: Arc::new(Inner { manager, config, draining: AtomicBool::new(false), bodies }) }
+        Self { inner: Arc::new(Inner { manager, config, draining: watch::channel(false).0, bodies }) }
     }
 
     /// From now on `/readyz` answers 503 and new requests are refused; those that run may finish.
     pub fn drain(&self) {
-        self.inner.draining.store(true, Ordering::Relaxed);
+        self.inner.draining.send_replace(true);
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        self.inner.draining.load(Ordering::Relaxed)
+        *self.inner.draining.borrow()
+    }
+
+    /// Resolves when the server is told to stop: a WebSocket has no end of its own that could be waited for.
+    pub(crate) fn drained(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut draining = self.inner.draining.subscribe();
+        async move {
+            // The sender lives as long as the gateway; without a gateway there is nothing to serve either.
+            let _ = draining.wait_for(|draining| *draining).await;
+        }
     }
 
     pub(crate) fn manager(&self) -> &SessionManager {

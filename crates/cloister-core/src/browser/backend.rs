@@ -94,9 +94,10 @@ impl From<BrowserError> for Error {
         let text = error.to_string();
         match error {
             BrowserError::Gone(_) => Self::new(Kind::NotFound, format!("{text}; start a new session")),
-            BrowserError::Deadline { .. } => {
-                Self::new(Kind::Conflict, format!("{text}; the session goes on: look at the page, or ask again"))
-            }
+            BrowserError::Deadline { .. } => Self::new(
+                Kind::Conflict,
+                format!("{text}; the session goes on: look at the page, or ask again"),
+            ),
             BrowserError::Invalid { field, message } if field.is_empty() => {
                 Self::invalid(Reason::FieldValidationFailed, message)
             }

@@ -37,12 +37,7 @@ pub(super) enum CallEnd {
 }
 
 /// Carries a call out; when it returns, the log has an end.
-pub(super) async fn carry_out(
-    session: SessionId,
-    worker: Worker,
-    plan: Plan,
-    log: Arc<Log>,
-) -> CallEnd {
+pub(super) async fn carry_out(session: SessionId, worker: Worker, plan: Plan, log: Arc<Log>) -> CallEnd {
     let name = plan.call.name();
     let (sink, mut events) = mpsc::channel(EVENTS);
     let mut answer = pin!(worker.invoke(plan.call, plan.deadline, sink));

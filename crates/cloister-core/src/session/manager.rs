@@ -13,8 +13,8 @@ use super::state::{Phase, Refusal};
 use super::tokens::Tokens;
 use super::worker::Worker;
 use super::{
-    EndReason, InvokeOptions, ListQuery, ManagerConfig, Page, SessionKind, SessionRecord, StartSession, Status,
-    records, refusal,
+    EndReason, InvokeOptions, ListQuery, ManagerConfig, Page, SessionKind, SessionRecord, StartSession,
+    Status, records, refusal,
 };
 use crate::browser::{Browser, Engine, StartBrowser, StreamStatus};
 use crate::command::ToolCall;
@@ -47,6 +47,8 @@ impl std::fmt::Debug for SessionManager {
 pub struct Detail {
     /// The record.
     pub record: SessionRecord,
+    /// The configured interpreter or browser.
+    pub key: String,
     /// Name and value of every wall, as measured; empty once the session has ended.
     pub walls: Vec<(String, String)>,
     /// The sandbox that runs it or ran it, once known.
@@ -271,6 +273,7 @@ impl SessionManager {
             };
             return Ok(Detail {
                 record: view.record,
+                key: handle.key.clone(),
                 walls: view.worker.as_ref().map(Worker::walls).unwrap_or_default(),
                 sandbox: view.worker.as_ref().map(Worker::sandbox),
                 policy: Some(Arc::clone(&handle.policy)),
@@ -278,12 +281,22 @@ impl SessionManager {
             });
         }
         let StoredSession { record, key, sandbox, .. } = self.stored(who, None, id).await?;
-        Ok(Detail { record, walls: Vec::new(), sandbox, policy: self.policy(&key), browser: None })
+        let policy = self.policy(&key);
+        Ok(Detail { record, key, walls: Vec::new(), sandbox, policy, browser: None })
     }
 
     /// The policy that sessions of one interpreter start with.
     pub fn policy(&self, key: &str) -> Option<Arc<Policy>> {
         self.starter.interpreters.get(key)
+    }
+
+    /// Fails, as a start would, if sessions under `key` are of another kind. A key that nobody configured any more passes:
+    /// its sessions of former days can be looked at.
+    pub fn expect_kind(&self, kind: SessionKind, key: &str) -> Result<(), Error> {
+        match self.policy(key) {
+            Some(policy) if policy.kind() != kind => Err(refusal::no_such_interpreter(kind, key)),
+            _ => Ok(()),
+        }
     }
 
     /// The configured interpreters.

@@ -26,7 +26,9 @@ pub(super) fn no_such_tier(policy: &Policy) -> Error {
     let (name, tier) = (&policy.name, &policy.tier);
     let advice = match policy.kind() {
         SessionKind::Code => "run `cloister doctor` on the server",
-        SessionKind::Browser => "run `make images` on the server, start it again, and ask `cloister doctor` if that does not help",
+        SessionKind::Browser => {
+            "run `make images` on the server, start it again, and ask `cloister doctor` if that does not help"
+        }
     };
     let text = format!("policy `{name}` wants the tier `{tier}`, which this server does not have; {advice}");
     Error::new(Kind::Internal, text)
@@ -37,7 +39,9 @@ pub(super) fn other_kind(id: &SessionId, kind: SessionKind, call: &str) -> Error
     let text = match kind {
         SessionKind::Code => format!("session {id} runs code and has no browser, so it cannot {call}"),
         SessionKind::Browser => {
-            format!("session {id} is a browser and runs no code, so it cannot {call}; start a session of a code interpreter for that")
+            format!(
+                "session {id} is a browser and runs no code, so it cannot {call}; start a session of a code interpreter for that"
+            )
         }
     };
     Error::invalid(Reason::FieldValidationFailed, text)

@@ -6,8 +6,8 @@ use super::fake_page::{self, Page};
 use crate::backend::{EventSink, Interpreter, InterpreterSpec, InvokeError, StopReport};
 use crate::browser::page::{Performed, Step};
 use crate::browser::{
-    Action, ActionResult, Browser, BrowserError, BrowserSpec, CdpClient, Engine, Role, StreamStatus, ToClient,
-    Viewport,
+    Action, ActionResult, Browser, BrowserError, BrowserSpec, CdpClient, Engine, Role, StreamStatus,
+    ToClient, Viewport,
 };
 use crate::command::ToolCall;
 use crate::id::SandboxId;
@@ -149,7 +149,8 @@ impl Browser for FakeBrowser {
         }
         let (to_browser, asked) = mpsc::channel(16);
         let (answers, from_browser) = mpsc::channel(16);
-        let client = Client { asked, answers, root: target, engine: self.engine(), shared: Arc::clone(&self.shared) };
+        let client =
+            Client { asked, answers, root: target, engine: self.engine(), shared: Arc::clone(&self.shared) };
         tokio::spawn(client.serve(self.stream.subscribe(), self.files.end()));
         Ok(CdpClient { to_browser, from_browser })
     }
@@ -202,7 +203,8 @@ impl Client {
         mut end: watch::Receiver<Option<String>>,
     ) {
         loop {
-            let disabled = async { stream.wait_for(|status| *status == StreamStatus::Disabled).await.is_ok() };
+            let disabled =
+                async { stream.wait_for(|status| *status == StreamStatus::Disabled).await.is_ok() };
             let ended = async { end.wait_for(Option::is_some).await.is_ok() };
             let asked = tokio::select! {
                 biased;
@@ -217,7 +219,8 @@ impl Client {
             let message: Value = serde_json::from_str(&asked).unwrap_or_default();
             match message["method"].as_str() {
                 Some("Browser.getVersion") => {
-                    let result = json!({ "product": self.engine.product, "protocolVersion": self.engine.protocol });
+                    let result =
+                        json!({ "product": self.engine.product, "protocolVersion": self.engine.protocol });
                     self.send(json!({ "id": message["id"], "result": result })).await;
                 }
                 Some("Test.flood") => {

@@ -6,8 +6,8 @@
 mod fake_backend;
 mod fake_browser;
 mod fake_browser_backend;
-mod fake_page;
 mod fake_interpreter;
+mod fake_page;
 mod memory_store;
 mod script;
 mod store_contract;

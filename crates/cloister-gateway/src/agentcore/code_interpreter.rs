@@ -8,10 +8,10 @@
 
 use super::event_stream::{CONTENT_TYPE, heartbeat};
 use super::result::{Options, events};
-use super::validate::{Incoming, field_error};
-use super::{error, identifier, tool_call};
+use super::sessions::{self, Target, invoke_options, json, page, status_name, without};
+use super::validate::Incoming;
+use super::{error, tool_call};
 use crate::answer::{Answer, collect};
-use crate::cursor::{self, Scope};
 use crate::fingerprint;
 use crate::json::Json;
 use crate::state::Gateway;
@@ -19,9 +19,9 @@ use crate::timestamp::iso8601;
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, header};
 use bytes::Bytes;
-use cloister_core::error::{Error, Field, Kind};
+use cloister_core::error::{Error, Kind};
 use cloister_core::policy::Policy;
-use cloister_core::session::{InvokeOptions, ListQuery, SessionRecord, StartSession, Status};
+use cloister_core::session::{SessionKind, SessionRecord, StartSession};
 use cloister_core::{Principal, SessionId};
 use futures_util::stream;
 use serde::Serialize;
@@ -35,12 +35,6 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 /// Names the session of an invocation, in the request and in the answer.
 const SESSION_HEADER: &str = "x-amzn-code-interpreter-session-id";
-/// The same in all attempts of one SDK call.
-const INVOCATION_HEADER: &str = "amz-sdk-invocation-id";
-/// Longest invocation id that is remembered. SDKs send UUIDs of 36 characters.
-const INVOCATION_ID: usize = 128;
-/// Sessions of a page when the client asks for no number, as the model documents it.
-const PAGE: usize = 10;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -96,27 +90,17 @@ pub(super) async fn start(
     who: &Principal,
     incoming: &Incoming<'_>,
 ) -> Result<Response<Body>, Error> {
-    let (identifier, key) = interpreter(incoming)?;
+    let Target { identifier, key } = target(gateway, incoming)?;
     let body = incoming.body;
-    let unsupported: Vec<Field> = ["certificates", "filesystemConfigurations"]
-        .into_iter()
-        .filter(|name| body.get(name).is_some_and(|given| !given.entries().is_empty()))
-        .map(|name| Field {
-            name: name.into(),
-            message: "This server does not support this member: it would need AWS resources (Secrets Manager, S3, EFS). \
-                      Leave it out, and put files into the session with writeFiles"
-                .into(),
-        })
-        .collect();
-    if !unsupported.is_empty() {
-        return Err(field_error(unsupported));
-    }
+    let files = "Leave it out, and put files into the session with writeFiles";
+    without(body, &[("certificates", files), ("filesystemConfigurations", files)])?;
     let text = |name: &str| body.get(name).and_then(Json::as_str).map(str::to_owned);
     let request = StartSession {
         interpreter: identifier.to_owned(),
         key: key.to_owned(),
         name: text("name"),
         timeout: body.get("sessionTimeoutSeconds").and_then(Json::as_u64).map(Duration::from_secs),
+        browser: None,
         client_token: text("clientToken"),
         fingerprint: fingerprint::of(&[key], body, &["clientToken"]),
     };
@@ -136,7 +120,7 @@ pub(super) async fn get(
     who: &Principal,
     incoming: &Incoming<'_>,
 ) -> Result<Response<Body>, Error> {
-    let (identifier, key) = interpreter(incoming)?;
+    let Target { identifier, key } = target(gateway, incoming)?;
     let id = session_id(incoming.query("sessionId"))?;
     let record = gateway.manager().get(who, Some(key), &id).await?;
     Ok(json(&Got {
@@ -155,31 +139,12 @@ pub(super) async fn list(
     who: &Principal,
     incoming: &Incoming<'_>,
 ) -> Result<Response<Body>, Error> {
-    let (_, key) = interpreter(incoming)?;
+    let key = target(gateway, incoming)?.key;
     if gateway.manager().policy(key).is_none() {
         return Err(Error::new(Kind::NotFound, format!("there is no code interpreter {key}")));
     }
-    let body = incoming.body;
-    let status = match body.get("status").and_then(Json::as_str) {
-        Some("READY") => Some(Status::Ready),
-        Some(_) => Some(Status::Terminated),
-        None => None,
-    };
-    let limit =
-        body.get("maxResults").and_then(Json::as_u64).map_or(PAGE, |n| usize::try_from(n).unwrap_or(PAGE));
-    let scope = Scope { who, key: Some(key), status };
-    let secret = &gateway.config().cursor_key;
-    let after = match body.get("nextToken").and_then(Json::as_str) {
-        None => None,
-        Some(token) => Some(cursor::open(secret, scope, token).ok_or_else(|| {
-            let message = "Member must be a nextToken of this list, with the same status filter".into();
-            field_error(vec![Field { name: "nextToken".into(), message }])
-        })?),
-    };
-    let page = gateway.manager().list(who, Some(key), ListQuery { status, limit, after }).await?;
-    let items = page.items.iter().map(summary).collect();
-    let next_token = page.next.as_ref().and_then(|id| cursor::seal(secret, scope, id));
-    Ok(json(&Listed { items, next_token }))
+    let (records, next_token) = page(gateway, who, key, incoming.body).await?;
+    Ok(json(&Listed { items: records.iter().map(summary).collect(), next_token }))
 }
 
 /// `StopCodeInterpreterSession`. Stopping a session that has ended succeeds, so that a retry does; an unknown
@@ -189,7 +154,7 @@ pub(super) async fn stop(
     who: &Principal,
     incoming: &Incoming<'_>,
 ) -> Result<Response<Body>, Error> {
-    let (identifier, key) = interpreter(incoming)?;
+    let Target { identifier, key } = target(gateway, incoming)?;
     let id = session_id(incoming.query("sessionId"))?;
     let record = gateway.manager().stop(who, Some(key), &id).await?;
     Ok(json(&Stopped {
@@ -205,24 +170,13 @@ pub(super) async fn invoke(
     who: &Principal,
     incoming: &Incoming<'_>,
 ) -> Result<Response<Body>, Error> {
-    let (_, key) = interpreter(incoming)?;
+    let key = target(gateway, incoming)?.key;
     let header = |name: &str| incoming.headers.get(name).and_then(|value| value.to_str().ok());
     // Optional in the model, and without it there is nothing to call.
     let id = session_id(header(SESSION_HEADER))?;
     let policy = gateway.manager().policy(key);
     let call = tool_call::parse(incoming.body, policy.as_deref())?;
-    let invocation_id = match header(INVOCATION_HEADER) {
-        Some(id) if id.len() > INVOCATION_ID => {
-            let message = format!("Member must have length less than or equal to {INVOCATION_ID}");
-            return Err(field_error(vec![Field { name: INVOCATION_HEADER.into(), message }]));
-        }
-        other => other.filter(|id| !id.is_empty()).map(str::to_owned),
-    };
-    let options = InvokeOptions {
-        invocation_id,
-        fingerprint: fingerprint::of(&[key], incoming.body, &[]),
-        ..InvokeOptions::default()
-    };
+    let options = invoke_options(incoming, fingerprint::of(&[key], incoming.body, &[]))?;
     let invocation = gateway.manager().invoke(who, Some(key), &id, call, options).await?;
     let context = Context { policy, files_url: crate::native::files_url(gateway.config(), &id) };
     let mut running: Running = Box::pin(collect(invocation));
@@ -301,18 +255,12 @@ fn join(mut messages: Vec<Bytes>) -> Bytes {
     if messages.len() == 1 { messages.pop().unwrap_or_default() } else { messages.concat().into() }
 }
 
-/// The identifier as the client wrote it, and the key of the interpreter that it means.
-fn interpreter<'a>(incoming: &'a Incoming<'_>) -> Result<(&'a str, &'a str), Error> {
-    let identifier = incoming.label("codeInterpreterIdentifier").unwrap_or_default();
-    Ok((identifier, identifier::key(identifier)?))
+fn target<'a>(gateway: &Gateway, incoming: &'a Incoming<'_>) -> Result<Target<'a>, Error> {
+    Target::of(gateway, SessionKind::Code, incoming)
 }
 
 fn session_id(text: Option<&str>) -> Result<SessionId, Error> {
-    text.and_then(SessionId::parse).ok_or_else(|| {
-        let message =
-            "Member must not be null: it is the sessionId that StartCodeInterpreterSession returned".into();
-        field_error(vec![Field { name: "sessionId".into(), message }])
-    })
+    sessions::session_id(text, "StartCodeInterpreterSession")
 }
 
 fn summary(record: &SessionRecord) -> Summary<'_> {
@@ -324,18 +272,4 @@ fn summary(record: &SessionRecord) -> Summary<'_> {
         created_at: iso8601(record.created),
         last_updated_at: iso8601(record.updated),
     }
-}
-
-fn status_name(status: Status) -> &'static str {
-    match status {
-        Status::Ready => "READY",
-        Status::Terminated => "TERMINATED",
-    }
-}
-
-fn json<T: Serialize>(value: &T) -> Response<Body> {
-    // Structs of strings and numbers always serialise.
-    let mut response = Response::new(Body::from(serde_json::to_vec(value).unwrap_or_default()));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
 }

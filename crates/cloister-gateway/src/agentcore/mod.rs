@@ -1,12 +1,14 @@
 //! The door for AWS clients: the Amazon Bedrock AgentCore API, byte for byte as its SDKs expect it.
 //!
 //! ```text
-//! request ──operations::route──▶ row ──validate (model tables)──▶ code_interpreter::<operation> ──▶ SessionManager
-//!                                 └──▶ known, not served: 501 · unknown: 404   (typed errors, never HTML)
+//! request ─┬─operations::route──▶ row ──validate (model tables)──▶ code_interpreter · browser ──▶ SessionManager
+//!          │                      └──▶ known, not served: 501 · unknown: 404   (typed errors, never HTML)
+//!          └─stream::route──▶ WebSocket of a browser session, and what its clients ask over HTTP before
 //! ```
 //!
 //! AWS operation names, URIs and exception names live below this module only.
 
+mod browser;
 mod code_interpreter;
 mod error;
 mod event_stream;
@@ -14,6 +16,8 @@ mod identifier;
 pub mod model;
 mod operations;
 mod result;
+mod sessions;
+mod stream;
 mod tool_call;
 mod validate;
 
@@ -36,6 +40,7 @@ use validate::Incoming;
 pub(crate) use error::response as error_response;
 #[cfg(test)]
 pub(crate) use operations::ROWS;
+pub(crate) use stream::Endpoints;
 pub(crate) use tool_call::runtime_of;
 
 /// Answers every request that is no route of the native door.
@@ -47,7 +52,11 @@ pub(crate) async fn dispatch(
     if native::is_native(request.uri().path()) {
         return native::not_found();
     }
-    match answer(&gateway, &who, request).await {
+    let answered = match stream::route(request.uri().path()) {
+        Some(place) => stream::answer(&gateway, &who, place, request).await,
+        None => answer(&gateway, &who, request).await,
+    };
+    match answered {
         Ok(response) => response,
         Err(refusal) => error::response(&refusal),
     }
@@ -96,6 +105,10 @@ async fn run(
     row: &Row,
     incoming: &Incoming<'_>,
 ) -> Result<Response<Body>, Refusal> {
+    // Ours, and not of the model: page actions in place of a stream's status.
+    if row.op == Op::UpdateBrowserStream && incoming.body.get("action").is_some() {
+        return Ok(browser::perform(gateway, who, incoming).await?);
+    }
     let shapes = model::served(row.name).ok_or_else(|| {
         Error::internal("the operation's tables are missing", format!("no shapes for {}", row.name))
     })?;
@@ -106,6 +119,12 @@ async fn run(
         Op::ListCodeInterpreterSessions => code_interpreter::list(gateway, who, incoming).await,
         Op::StopCodeInterpreterSession => code_interpreter::stop(gateway, who, incoming).await,
         Op::InvokeCodeInterpreter => code_interpreter::invoke(gateway, who, incoming).await,
+        Op::StartBrowserSession => browser::start(gateway, who, incoming).await,
+        Op::GetBrowserSession => browser::get(gateway, who, incoming).await,
+        Op::ListBrowserSessions => browser::list(gateway, who, incoming).await,
+        Op::StopBrowserSession => browser::stop(gateway, who, incoming).await,
+        Op::UpdateBrowserStream => browser::update(gateway, who, incoming).await,
+        Op::InvokeBrowser => browser::invoke(gateway, who, incoming).await,
     };
     Ok(answer?)
 }

@@ -18,6 +18,12 @@ pub(crate) enum Op {
     ListCodeInterpreterSessions,
     StopCodeInterpreterSession,
     InvokeCodeInterpreter,
+    StartBrowserSession,
+    GetBrowserSession,
+    ListBrowserSessions,
+    StopBrowserSession,
+    UpdateBrowserStream,
+    InvokeBrowser,
 }
 
 /// One row of the table.
@@ -61,6 +67,42 @@ pub(crate) const ROWS: &[Row] = &[
         name: "InvokeCodeInterpreter",
         method: "POST",
         uri: "/code-interpreters/{codeInterpreterIdentifier}/tools/invoke",
+    },
+    Row {
+        op: Op::StartBrowserSession,
+        name: "StartBrowserSession",
+        method: "PUT",
+        uri: "/browsers/{browserIdentifier}/sessions/start",
+    },
+    Row {
+        op: Op::GetBrowserSession,
+        name: "GetBrowserSession",
+        method: "GET",
+        uri: "/browsers/{browserIdentifier}/sessions/get",
+    },
+    Row {
+        op: Op::ListBrowserSessions,
+        name: "ListBrowserSessions",
+        method: "POST",
+        uri: "/browsers/{browserIdentifier}/sessions/list",
+    },
+    Row {
+        op: Op::StopBrowserSession,
+        name: "StopBrowserSession",
+        method: "PUT",
+        uri: "/browsers/{browserIdentifier}/sessions/stop",
+    },
+    Row {
+        op: Op::UpdateBrowserStream,
+        name: "UpdateBrowserStream",
+        method: "PUT",
+        uri: "/browsers/{browserIdentifier}/sessions/streams/update",
+    },
+    Row {
+        op: Op::InvokeBrowser,
+        name: "InvokeBrowser",
+        method: "POST",
+        uri: "/browsers/{browserIdentifier}/sessions/invoke",
     },
 ];
 

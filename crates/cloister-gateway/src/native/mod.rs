@@ -2,10 +2,12 @@
 //! under `/v1/`.
 //!
 //! ```text
-//! ROUTES (method, path, handler) ──▶ axum::Router ──▶ sessions · invoke · tasks · files ──▶ SessionManager
+//! ROUTES (method, path, handler) ──▶ axum::Router ──▶ sessions · invoke · actions · tasks · files ──▶ SessionManager
 //!    └── compared with openapi.json by a test
 //! ```
 
+mod actions;
+mod browser;
 mod disposition;
 mod error;
 mod files;
@@ -49,6 +51,12 @@ pub(crate) const ROUTES: &[Route] = &[
     Route { method: "GET", path: "/v1/sessions/{id}", handler: |method| on(method, sessions::detail) },
     Route { method: "DELETE", path: "/v1/sessions/{id}", handler: |method| on(method, sessions::stop) },
     Route { method: "POST", path: "/v1/sessions/{id}/invoke", handler: |method| on(method, invoke::invoke) },
+    Route {
+        method: "POST",
+        path: "/v1/sessions/{id}/actions",
+        handler: |method| on(method, actions::perform),
+    },
+    Route { method: "PUT", path: "/v1/sessions/{id}/stream", handler: |method| on(method, browser::stream) },
     Route { method: "POST", path: "/v1/sessions/{id}/tasks", handler: |method| on(method, tasks::start) },
     Route { method: "GET", path: "/v1/sessions/{id}/tasks/{task}", handler: |method| on(method, tasks::get) },
     Route {

@@ -2,21 +2,24 @@
 
 use super::error::NativeError;
 use super::request::{Members, read, session_id};
-use super::view;
+use super::{browser, view};
 use crate::cursor::{self, Scope};
 use crate::fingerprint;
 use crate::state::Gateway;
 use axum::Json;
 use axum::extract::{Extension, Path, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use cloister_core::Principal;
-use cloister_core::session::{ListQuery, StartSession, Status};
+use cloister_core::browser::StartBrowser;
+use cloister_core::session::{ListQuery, SessionKind, StartSession, Status};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
 /// The interpreter of clients that name none.
 const DEFAULT: &str = "aws.codeinterpreter.v1";
+/// The same for those that ask for a browser.
+const DEFAULT_BROWSER: &str = "aws.browser.v1";
 
 /// `POST /v1/sessions`
 pub(super) async fn start(
@@ -26,13 +29,18 @@ pub(super) async fn start(
 ) -> Result<Response, NativeError> {
     let (parts, body) = request.into_parts();
     let held = read(&gateway, &parts, body).await?;
-    let members = Members::of(&held, &["interpreter", "name", "timeout", "clientToken"])?;
-    let interpreter = members.short("interpreter", 100).unwrap_or_else(|| DEFAULT.to_owned());
+    let members = Members::of(&held, &["interpreter", "name", "timeout", "browser", "clientToken"])?;
+    let default = if members.has("browser") { DEFAULT_BROWSER } else { DEFAULT };
+    let interpreter = members.short("interpreter", 100).unwrap_or_else(|| default.to_owned());
+    // Whoever names a browser means one, also without a word about its size.
+    let named = gateway.manager().policy(&interpreter).is_some_and(|p| p.kind() == SessionKind::Browser);
+    let browser = browser::start(&members).or_else(|| named.then(StartBrowser::default));
     let start = StartSession {
         key: interpreter.clone(),
         interpreter,
         name: members.short("name", 100),
         timeout: members.whole("timeout", 1, 28_800).map(Duration::from_secs),
+        browser,
         client_token: members.short("clientToken", 256),
         fingerprint: fingerprint::of(&[], members.json(), &["clientToken"]),
     };
@@ -78,14 +86,19 @@ pub(super) async fn detail(
     State(gateway): State<Gateway>,
     Extension(who): Extension<Principal>,
     Path(id): Path<String>,
+    headers: HeaderMap,
 ) -> Result<Json<Value>, NativeError> {
-    let detail = gateway.manager().detail(&who, &session_id(&id)?).await?;
+    let id = session_id(&id)?;
+    let detail = gateway.manager().detail(&who, &id).await?;
     let mut session = view::session(&detail.record);
     let walls: Map<_, _> =
         detail.walls.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
     session["sandbox"] = json!(detail.sandbox.map(|sandbox| sandbox.to_string()));
     session["walls"] = Value::Object(walls);
     session["limits"] = json!(detail.policy.as_deref().map(view::policy));
+    if let Some(found) = &detail.browser {
+        session["browser"] = browser::detail(gateway.config(), &headers, &detail.key, &id, found)?;
+    }
     Ok(Json(session))
 }
 

@@ -11,7 +11,7 @@ use cloister_core::SessionId;
 use cloister_core::event::{
     Ended, Entry, EntryKind, Execution, FileChange, Rich, StateAfter, Task, TaskStatus,
 };
-use cloister_core::policy::Policy;
+use cloister_core::policy::{BROWSER_TIER, Policy};
 use cloister_core::session::{EndReason, SessionRecord, Status};
 use serde_json::{Map, Value, json};
 
@@ -37,6 +37,7 @@ pub(super) fn session(record: &SessionRecord) -> Value {
         "timeout": record.ttl.as_secs(),
         "policy": record.policy,
         "tier": record.tier,
+        "kind": if record.tier == BROWSER_TIER { "browser" } else { "code" },
     })
 }
 
