@@ -5,6 +5,10 @@
 #![allow(missing_docs, reason = "names of tests are sentences")]
 
 mod aws;
+mod browser;
+mod browser_actions;
+mod browser_native;
+mod browser_streams;
 mod careless;
 mod door;
 mod errors;

@@ -1,18 +1,17 @@
 //! A gateway on a port of its own, and a plain HTTP client for it.
 
 use bytes::Bytes;
-use cloister_core::backend::InterpreterBackend;
 use cloister_core::policy::Policy;
+use cloister_core::session::Backends;
 use cloister_core::session::config::ManagerConfig;
 use cloister_core::session::interpreters::Interpreters;
 use cloister_core::session::manager::SessionManager;
-use cloister_core::testing::{FakeBackend, MemoryStore};
+use cloister_core::testing::{FakeBackend, FakeBrowserBackend, MemoryStore};
 use cloister_gateway::{Gateway, GatewayConfig};
 use http_body_util::{BodyExt, Full};
 use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,12 +21,15 @@ use tokio::task::JoinHandle;
 
 /// The interpreter that every test may use.
 pub const KEY: &str = "aws.codeinterpreter.v1";
+/// The browser that every test may use.
+pub const BROWSER: &str = "aws.browser.v1";
 
 /// A server under test.
 pub struct Server {
     pub address: SocketAddr,
     pub manager: Arc<SessionManager>,
     pub backend: Arc<FakeBackend>,
+    pub browsers: Arc<FakeBrowserBackend>,
     pub store: Arc<MemoryStore>,
     shutdown: Option<oneshot::Sender<()>>,
     serving: Option<JoinHandle<std::io::Result<()>>>,
@@ -60,20 +62,25 @@ impl Setup {
     }
 
     pub async fn start(self) -> Server {
-        let (backend, store) = (FakeBackend::new(), Arc::new(MemoryStore::new()));
+        let (backend, browsers) = (FakeBackend::new(), FakeBrowserBackend::new());
+        let store = Arc::new(MemoryStore::new());
         let mut policy = Policy::built_in("default");
         if let Some(change) = self.policy {
             change(&mut policy);
         }
         let policy = Arc::new(policy);
-        let keys = [KEY, "other-abcdefghij"];
-        let interpreters = Interpreters::new(keys.map(|key| (key.to_owned(), policy.clone())));
+        let mut browsing = Policy::built_in("browser");
+        browsing.tier = "browser".into();
+        browsing.time.session_default = Duration::from_secs(3600);
+        let browsing = Arc::new(browsing);
+        let code = [KEY, "other-abcdefghij"].map(|key| (key.to_owned(), policy.clone()));
+        let browser = [BROWSER, "mine-abcdefghij"].map(|key| (key.to_owned(), browsing.clone()));
+        let interpreters = Interpreters::new(code.into_iter().chain(browser));
         let mut config = ManagerConfig::default();
         if let Some(change) = self.manager {
             change(&mut config);
         }
-        let tier: Arc<dyn InterpreterBackend> = backend.clone();
-        let backends = HashMap::from([("process", tier)]);
+        let backends = Backends::default().with_code(backend.clone()).with_browsers(browsers.clone());
         let manager = SessionManager::new(backends, store.clone(), interpreters, config);
         let mut config = GatewayConfig::new([7; 32]);
         config.drain = Duration::from_secs(5);
@@ -87,7 +94,15 @@ impl Setup {
         let serving = tokio::spawn(cloister_gateway::serve(listener, gateway, async {
             drop(stopped.await);
         }));
-        Server { address, manager, backend, store, shutdown: Some(shutdown), serving: Some(serving) }
+        Server {
+            address,
+            manager,
+            backend,
+            browsers,
+            store,
+            shutdown: Some(shutdown),
+            serving: Some(serving),
+        }
     }
 }
 

@@ -109,7 +109,7 @@ mod tests {
         let paths = document["paths"].as_object().unwrap().values();
         let parameters = paths.flat_map(|path| path["parameters"].as_array().into_iter().flatten());
         let parameters: Vec<_> = parameters.collect();
-        for (kind, count) in [(SessionKind::Code, 5), (SessionKind::Browser, 6)] {
+        for (kind, count) in [(SessionKind::Code, 5), (SessionKind::Browser, 11)] {
             let ours: Vec<_> = parameters.iter().filter(|p| p["name"] == label(kind)).collect();
             assert_eq!(ours.len(), count);
             for parameter in ours {

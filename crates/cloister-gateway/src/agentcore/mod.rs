@@ -40,6 +40,8 @@ use validate::Incoming;
 pub(crate) use error::response as error_response;
 #[cfg(test)]
 pub(crate) use operations::ROWS;
+#[cfg(test)]
+pub(crate) use stream::PATHS as STREAMS;
 pub(crate) use stream::Endpoints;
 pub(crate) use tool_call::runtime_of;
 

@@ -76,7 +76,8 @@ mod tests {
         }
         let native = native::ROUTES.iter().map(|route| (route.method.to_owned(), route.path.to_owned()));
         let aws = agentcore::ROWS.iter().map(|row| (row.method.to_owned(), row.uri.to_owned()));
-        assert_eq!(documented, native.chain(aws).collect::<BTreeSet<_>>());
+        let streams = agentcore::STREAMS.iter().map(|path| ("GET".to_owned(), (*path).to_owned()));
+        assert_eq!(documented, native.chain(aws).chain(streams).collect::<BTreeSet<_>>());
     }
 
     #[test]
@@ -87,7 +88,9 @@ mod tests {
             {
                 assert!(operation["summary"].is_string(), "{method} {path}");
                 let responses = operation["responses"].as_object().unwrap();
-                assert!(responses.keys().any(|status| status.starts_with('2')), "{method} {path}");
+                // A WebSocket's success is that it is one.
+                let success = |status: &String| status.starts_with('2') || status == "101";
+                assert!(responses.keys().any(success), "{method} {path}");
                 assert!(!path.starts_with("/v1/") || responses.contains_key("default"), "{method} {path}");
             }
         }
@@ -117,7 +120,7 @@ mod tests {
         for path in document()["paths"].as_object().unwrap().keys() {
             assert!(page.contains(&docs::escape(path)), "{path}");
         }
-        for outside in ["http://", "https://", "src=", "<script", "@import", "url("] {
+        for outside in ["=\"http", "='http", "src=", "<script", "@import", "url("] {
             assert!(!page.contains(outside), "{outside}");
         }
     }

@@ -106,6 +106,10 @@ impl Mistakes {
         }
     }
 
+    fn none(&self) -> bool {
+        self.fields.borrow().is_empty()
+    }
+
     fn finish(self) -> Result<(), Error> {
         let fields = self.fields.into_inner();
         if fields.is_empty() {

@@ -74,7 +74,9 @@ pub(super) fn steps<'a>(given: &'a Json<'a>, path: &str, mistakes: &'a Mistakes)
         }
         one => object(one, path, mistakes, &mut steps),
     }
-    if !(1..=STEPS).contains(&steps.len()) {
+    // Mistakes make a list shorter, and are named already.
+    let named = steps.is_empty() && !mistakes.none();
+    if !named && !(1..=STEPS).contains(&steps.len()) {
         mistakes.add(path, format!("must hold 1 to {STEPS} page actions"));
     }
     steps

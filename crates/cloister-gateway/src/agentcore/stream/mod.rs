@@ -39,6 +39,16 @@ use cloister_core::{Principal, SessionId};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
+/// What is offered, as the OpenAPI document has it.
+#[cfg(test)]
+pub(crate) const PATHS: [&str; 5] = [
+    "/browser-streams/{browserIdentifier}/sessions/{sessionId}/automation",
+    "/browser-streams/{browserIdentifier}/sessions/{sessionId}/automation/devtools/page/{target}",
+    "/browser-streams/{browserIdentifier}/sessions/{sessionId}/automation/json",
+    "/browser-streams/{browserIdentifier}/sessions/{sessionId}/automation/json/list",
+    "/browser-streams/{browserIdentifier}/sessions/{sessionId}/automation/json/version",
+];
+
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum What<'p> {
@@ -189,6 +199,13 @@ fn not_offered(what: &str) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_documented_path_is_a_stream() {
+        for path in PATHS {
+            assert!(route(&path.replace(['{', '}'], "")).is_some(), "{path}");
+        }
+    }
 
     fn asked(path: &str) -> Option<String> {
         route(path).map(|place| format!("{:?}", what(&place.rest).unwrap()))
