@@ -1,0 +1,23 @@
+//! Chromium sessions over the debugging pipe.
+//!
+//! ```text
+//!   Chromium ◀── descriptor 3 ── transport ◀── writer queue ◀─┬── Connection::call (ours: pages, actions, watchdog)
+//!      └─────── descriptor 4 ──▶ transport ──▶ Mux: whose? ───┤
+//!                                                             └── broker: CDP clients, each behind the filter
+//! ```
+//!
+//! INVARIANT: no message of a client reaches the pipe but through `filter`, and none is copied there byte for byte at the top
+//! level: what the filter has read is what Chromium reads.
+#![forbid(unsafe_code)]
+
+mod call_error;
+mod connection;
+mod envelope;
+mod events;
+mod lock;
+mod mux;
+mod transport;
+
+pub use call_error::CallError;
+pub use connection::Connection;
+pub use events::{CdpEvent, Events, LAGGED};

@@ -1,0 +1,353 @@
+//! Whose a message is: every CDP session of the pipe has one owner, either ourselves or one client.
+//!
+//! ```text
+//!   message ─┬─ no session ───────────────────────────▶ ours (the root)
+//!            └─ session ─▶ owner ─┬─ ours ── answer ──▶ the waiting call        event ──▶ Events
+//!                                 └─ client ──────────▶ Inbox::deliver
+//!   Target.attachedToTarget in a session makes the new one its child, with the same owner; detached: it goes, with its children
+//! ```
+//!
+//! Chromium counts ids per session, so no id is rewritten.
+
+use crate::call_error::CallError;
+use crate::envelope::{Head, Incoming};
+use crate::events::{BACKLOG, CdpEvent};
+use crate::lock::lock;
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use tokio::sync::{broadcast, oneshot, watch};
+
+/// A client as the mux sees it. Neither method may wait: they run in the task that reads the pipe.
+pub(crate) trait Inbox: Send + Sync {
+    /// A message for one of the client's sessions.
+    fn deliver(&self, message: Incoming);
+    /// The browser has ended.
+    fn ended(&self, reason: &str);
+}
+
+type Answer = Result<Value, CallError>;
+
+/// Who gets a session's messages.
+#[derive(Clone)]
+enum Owner {
+    Ours,
+    Client(Arc<dyn Inbox>),
+}
+
+struct Session {
+    owner: Owner,
+    /// The session that it was attached in; empty for the root.
+    parent: String,
+    target: String,
+    events: Option<broadcast::Sender<Arc<CdpEvent>>>,
+}
+
+struct Pending {
+    session: String,
+    method: String,
+    answer: oneshot::Sender<Answer>,
+}
+
+#[derive(Default)]
+struct State {
+    last_id: i64,
+    pending: HashMap<i64, Pending>,
+    sessions: HashMap<String, Session>,
+    root_events: Option<broadcast::Sender<Arc<CdpEvent>>>,
+    ended: Option<String>,
+}
+
+/// The table of sessions and waiting calls of one browser.
+pub(crate) struct Mux {
+    state: Mutex<State>,
+    ended: watch::Sender<Option<String>>,
+}
+
+impl Mux {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), ended: watch::Sender::new(None) })
+    }
+
+    /// Registers a call of ours and gives its id. The empty session is the root.
+    pub(crate) fn expect(
+        &self,
+        session: &str,
+        method: &str,
+    ) -> Result<(i64, oneshot::Receiver<Answer>), CallError> {
+        let (answer, receiver) = oneshot::channel();
+        let mut state = lock(&self.state);
+        if let Some(reason) = &state.ended {
+            return Err(CallError::Gone(reason.clone()));
+        }
+        if !session.is_empty() && !state.is_ours(session) {
+            return Err(CallError::Gone("its page or the CDP session was closed".to_owned()));
+        }
+        // Chromium's ids are 32 bits wide.
+        state.last_id = if state.last_id >= i64::from(i32::MAX) - 1 { 1 } else { state.last_id + 1 };
+        let id = state.last_id;
+        let (session, method) = (session.to_owned(), method.to_owned());
+        state.pending.insert(id, Pending { session, method, answer });
+        Ok((id, receiver))
+    }
+
+    /// The caller no longer waits.
+    pub(crate) fn forget(&self, id: i64) {
+        lock(&self.state).pending.remove(&id);
+    }
+
+    /// Events of one of our sessions from now on.
+    pub(crate) fn subscribe(&self, session: &str) -> Option<broadcast::Receiver<Arc<CdpEvent>>> {
+        let mut state = lock(&self.state);
+        if state.ended.is_some() {
+            return None;
+        }
+        let slot = if session.is_empty() {
+            &mut state.root_events
+        } else {
+            match state.sessions.get_mut(session)? {
+                Session { owner: Owner::Ours, events, .. } => events,
+                Session { owner: Owner::Client(_), .. } => return None,
+            }
+        };
+        Some(slot.get_or_insert_with(|| broadcast::Sender::new(BACKLOG)).subscribe())
+    }
+
+    /// Gives a session that was just attached by us to a client.
+    pub(crate) fn give(&self, session: &str, target: &str, client: Arc<dyn Inbox>) {
+        let mut state = lock(&self.state);
+        let (parent, target) = (String::new(), target.to_owned());
+        let given = Session { owner: Owner::Client(client), parent, target, events: None };
+        state.sessions.insert(session.to_owned(), given);
+    }
+
+    /// Whether `client` owns the session.
+    pub(crate) fn owns(&self, client: &Arc<dyn Inbox>, session: &str) -> bool {
+        let state = lock(&self.state);
+        matches!(state.sessions.get(session), Some(Session { owner: Owner::Client(owner), .. }) if Arc::ptr_eq(owner, client))
+    }
+
+    /// The target that a session is attached to.
+    pub(crate) fn target_of(&self, session: &str) -> Option<String> {
+        lock(&self.state).sessions.get(session).map(|session| session.target.clone())
+    }
+
+    /// Takes a session and its children out of the table: what still comes for them is dropped.
+    pub(crate) fn drop_session(&self, session: &str) {
+        lock(&self.state).remove(session);
+    }
+
+    /// Resolves with the reason once the browser has ended.
+    pub(crate) async fn ended(&self) -> String {
+        let mut ended = self.ended.subscribe();
+        let reason = ended.wait_for(Option::is_some).await.map(|reason| reason.clone());
+        reason.ok().flatten().unwrap_or_default()
+    }
+
+    /// The browser has ended: every call fails, every client hears it. The first reason stays.
+    pub(crate) fn end(&self, reason: &str) {
+        let (pending, sessions) = {
+            let mut state = lock(&self.state);
+            if state.ended.is_some() {
+                return;
+            }
+            state.ended = Some(reason.to_owned());
+            state.root_events = None;
+            (std::mem::take(&mut state.pending), std::mem::take(&mut state.sessions))
+        };
+        for waiting in pending.into_values() {
+            let _ = waiting.answer.send(Err(CallError::Gone(reason.to_owned())));
+        }
+        // A client hears it once per session, which does no harm.
+        for session in sessions.into_values() {
+            if let Owner::Client(client) = session.owner {
+                client.ended(reason);
+            }
+        }
+        self.ended.send_replace(Some(reason.to_owned()));
+    }
+
+    /// One message from the pipe.
+    pub(crate) fn dispatch(&self, bytes: Vec<u8>) {
+        let Some(message) = Incoming::read(bytes) else {
+            tracing::warn!("the browser sent a message that is not of the protocol; dropped");
+            return;
+        };
+        let session = message.session().unwrap_or_default().to_owned();
+        let owner = {
+            let mut state = lock(&self.state);
+            let owner = match state.sessions.get(&session) {
+                _ if session.is_empty() => Owner::Ours,
+                Some(known) => known.owner.clone(),
+                None => {
+                    tracing::debug!(session, "a message for a session that is gone");
+                    return;
+                }
+            };
+            if message.method() == Some("Target.attachedToTarget") {
+                state.attached(&session, &owner, &message.bytes);
+            }
+            owner
+        };
+        let detached = match message.method() {
+            Some("Target.detachedFromTarget") => inner_session(&message.bytes),
+            _ => None,
+        };
+        match owner {
+            Owner::Ours => self.dispatch_own(&session, &message),
+            Owner::Client(client) => client.deliver(message),
+        }
+        if let Some(detached) = detached {
+            self.drop_session(&detached);
+        }
+    }
+
+    fn dispatch_own(&self, session: &str, message: &Incoming) {
+        match message.head {
+            Head::Answer(id) => {
+                let pending = {
+                    let mut state = lock(&self.state);
+                    let same = state.pending.get(&id).is_some_and(|pending| pending.session == session);
+                    if same { state.pending.remove(&id) } else { None }
+                };
+                if let Some(Pending { answer, method, .. }) = pending {
+                    // Read outside of the lock: it may be a large picture.
+                    let _ = answer.send(read_answer(&method, &message.bytes));
+                }
+            }
+            Head::Event(_) => self.event(session, message),
+            Head::Other => tracing::debug!("the browser sent an error that belongs to no call"),
+        }
+    }
+
+    fn event(&self, session: &str, message: &Incoming) {
+        let method = message.method().unwrap_or_default();
+        let sender = {
+            let state = lock(&self.state);
+            match session {
+                "" => state.root_events.clone(),
+                _ => state.sessions.get(session).and_then(|session| session.events.clone()),
+            }
+        };
+        let crashed = matches!(method, "Target.targetCrashed" | "Inspector.targetCrashed");
+        if sender.is_none() && !crashed {
+            return;
+        }
+        let params = serde_json::from_slice::<EventBody>(&message.bytes).map(|body| body.params).unwrap_or_default();
+        match method {
+            "Inspector.targetCrashed" => lock(&self.state).crash(|at, _| at == session),
+            "Target.targetCrashed" => {
+                let target = params.get("targetId").and_then(Value::as_str).unwrap_or_default();
+                lock(&self.state).crash(|_, of| of == Some(target));
+            }
+            _ => {}
+        }
+        if let Some(sender) = sender {
+            let _ = sender.send(Arc::new(CdpEvent { method: method.to_owned(), params }));
+        }
+    }
+}
+
+impl State {
+    fn is_ours(&self, session: &str) -> bool {
+        matches!(self.sessions.get(session), Some(Session { owner: Owner::Ours, .. }))
+    }
+
+    fn attached(&mut self, parent: &str, owner: &Owner, bytes: &[u8]) {
+        let Ok(Attached { params }) = serde_json::from_slice(bytes) else { return };
+        let session = Session {
+            owner: owner.clone(),
+            parent: parent.to_owned(),
+            target: params.target_info.target_id,
+            events: None,
+        };
+        self.sessions.insert(params.session_id, session);
+    }
+
+    fn remove(&mut self, session: &str) {
+        let mut gone = vec![session.to_owned()];
+        while let Some(session) = gone.pop() {
+            self.sessions.remove(&session);
+            gone.extend(self.sessions.iter().filter(|(_, s)| s.parent == session).map(|(id, _)| id.clone()));
+            self.fail(CallError::Gone("its page or the CDP session was closed".to_owned()), |pending| {
+                pending.session == session
+            });
+        }
+    }
+
+    /// Fails the calls of the sessions that `which` (session, target) names: a crashed renderer never answers them.
+    fn crash(&mut self, which: impl Fn(&str, Option<&str>) -> bool) {
+        let sessions = &self.sessions;
+        let crashed: Vec<String> = sessions
+            .iter()
+            .filter(|(id, session)| which(id, Some(&session.target)))
+            .map(|(id, _)| id.clone())
+            .collect();
+        self.fail(CallError::Crashed, |pending| crashed.contains(&pending.session));
+    }
+
+    fn fail(&mut self, error: CallError, which: impl Fn(&Pending) -> bool) {
+        let ids: Vec<i64> = self.pending.iter().filter(|(_, p)| which(p)).map(|(id, _)| *id).collect();
+        for pending in ids.iter().filter_map(|id| self.pending.remove(id)) {
+            let _ = pending.answer.send(Err(error.clone()));
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct EventBody {
+    #[serde(default)]
+    params: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Attached {
+    params: AttachedParams,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AttachedParams {
+    session_id: String,
+    target_info: TargetInfo,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TargetInfo {
+    target_id: String,
+}
+
+fn inner_session(bytes: &[u8]) -> Option<String> {
+    let body: EventBody = serde_json::from_slice(bytes).ok()?;
+    body.params.get("sessionId")?.as_str().map(str::to_owned)
+}
+
+#[derive(Deserialize)]
+struct AnswerBody {
+    #[serde(default)]
+    result: Value,
+    error: Option<AnswerError>,
+}
+
+#[derive(Deserialize)]
+struct AnswerError {
+    code: i64,
+    message: String,
+    #[serde(default)]
+    data: Option<String>,
+}
+
+fn read_answer(method: &str, bytes: &[u8]) -> Answer {
+    let body: AnswerBody = serde_json::from_slice(bytes)
+        .map_err(|error| CallError::Unreadable { method: method.to_owned(), what: error.to_string() })?;
+    match body.error {
+        None => Ok(body.result),
+        Some(AnswerError { code, message, data }) => {
+            let message = data.map_or(message.clone(), |data| format!("{message}: {data}"));
+            Err(CallError::Refused { method: method.to_owned(), code, message })
+        }
+    }
+}
