@@ -74,11 +74,8 @@ impl Connection {
                 writes.end(&format!("its debugging pipe failed: {}", error.kind()));
             }
         });
-        let tasks = Tasks {
-            mux: Arc::clone(&mux),
-            reader: reader.abort_handle(),
-            writer: writer.abort_handle(),
-        };
+        let tasks =
+            Tasks { mux: Arc::clone(&mux), reader: reader.abort_handle(), writer: writer.abort_handle() };
         Ok(Self { mux, queue, _tasks: Arc::new(tasks) })
     }
 
@@ -111,8 +108,10 @@ impl Connection {
         limit: Duration,
     ) -> Result<C::Response, CallError> {
         let method = command.identifier();
-        let unreadable =
-            |error: serde_json::Error| CallError::Unreadable { method: method.to_string(), what: error.to_string() };
+        let unreadable = |error: serde_json::Error| CallError::Unreadable {
+            method: method.to_string(),
+            what: error.to_string(),
+        };
         let params = serde_json::to_value(&command).map_err(unreadable)?;
         // Commands without parameters serialise to null, which Chromium does not take.
         let params = if params.is_null() { json!({}) } else { params };

@@ -234,7 +234,8 @@ impl Mux {
         if sender.is_none() && !crashed {
             return;
         }
-        let params = serde_json::from_slice::<EventBody>(&message.bytes).map(|body| body.params).unwrap_or_default();
+        let params =
+            serde_json::from_slice::<EventBody>(&message.bytes).map(|body| body.params).unwrap_or_default();
         match method {
             "Inspector.targetCrashed" => lock(&self.state).crash(|at, _| at == session),
             "Target.targetCrashed" => {
