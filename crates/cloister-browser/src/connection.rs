@@ -144,6 +144,17 @@ impl Connection {
         self.mux.ended().await
     }
 
+    /// As [`Self::ended`], and without keeping the pipe open.
+    pub(crate) fn ended_signal(&self) -> impl Future<Output = String> + Send + 'static {
+        let mux = Arc::clone(&self.mux);
+        async move { mux.ended().await }
+    }
+
+    /// Whether the browser still has its end of the pipe.
+    pub(crate) fn lives(&self) -> bool {
+        self.mux.lives()
+    }
+
     pub(crate) fn mux(&self) -> &Arc<Mux> {
         &self.mux
     }

@@ -10,14 +10,26 @@
 //! level: what the filter has read is what Chromium reads.
 #![forbid(unsafe_code)]
 
+mod backend;
+mod broker;
+mod browser;
 mod call_error;
 mod connection;
+mod downloads;
 mod envelope;
 mod events;
+mod files;
+mod filter;
+mod launch;
 mod lock;
 mod mux;
+mod pages;
+mod pool;
 mod transport;
 
+pub use backend::{BrowserConfig, ChromiumBackend};
 pub use call_error::CallError;
 pub use connection::Connection;
+pub use downloads::{Download, DownloadState, Downloads};
 pub use events::{CdpEvent, Events, LAGGED};
+pub use filter::Table;

@@ -21,9 +21,11 @@ use tokio::sync::{broadcast, oneshot, watch};
 
 /// A client as the mux sees it. Neither method may wait: they run in the task that reads the pipe.
 pub(crate) trait Inbox: Send + Sync {
+    /// Tells clients of one browser apart.
+    fn id(&self) -> u64;
     /// A message for one of the client's sessions.
     fn deliver(&self, message: Incoming);
-    /// The browser has ended.
+    /// The browser has ended, or the client's root session.
     fn ended(&self, reason: &str);
 }
 
@@ -122,20 +124,18 @@ impl Mux {
         state.sessions.insert(session.to_owned(), given);
     }
 
-    /// Whether `client` owns the session.
-    pub(crate) fn owns(&self, client: &Arc<dyn Inbox>, session: &str) -> bool {
+    /// Whether the client with this id owns the session.
+    pub(crate) fn owns(&self, client: u64, session: &str) -> bool {
         let state = lock(&self.state);
-        matches!(state.sessions.get(session), Some(Session { owner: Owner::Client(owner), .. }) if Arc::ptr_eq(owner, client))
-    }
-
-    /// The target that a session is attached to.
-    pub(crate) fn target_of(&self, session: &str) -> Option<String> {
-        lock(&self.state).sessions.get(session).map(|session| session.target.clone())
+        matches!(state.sessions.get(session), Some(Session { owner: Owner::Client(owner), .. }) if owner.id() == client)
     }
 
     /// Takes a session and its children out of the table: what still comes for them is dropped.
     pub(crate) fn drop_session(&self, session: &str) {
-        lock(&self.state).remove(session);
+        let given = lock(&self.state).remove(session);
+        if let Some(client) = given {
+            client.ended("the page that it was connected to has been closed");
+        }
     }
 
     /// Resolves with the reason once the browser has ended.
@@ -143,6 +143,11 @@ impl Mux {
         let mut ended = self.ended.subscribe();
         let reason = ended.wait_for(Option::is_some).await.map(|reason| reason.clone());
         reason.ok().flatten().unwrap_or_default()
+    }
+
+    /// Whether the browser has not ended.
+    pub(crate) fn lives(&self) -> bool {
+        lock(&self.state).ended.is_none()
     }
 
     /// The browser has ended: every call fails, every client hears it. The first reason stays.
@@ -266,15 +271,22 @@ impl State {
         self.sessions.insert(params.session_id, session);
     }
 
-    fn remove(&mut self, session: &str) {
+    /// Removes a session with its children; gives the client whose root it was.
+    fn remove(&mut self, session: &str) -> Option<Arc<dyn Inbox>> {
+        let mut root = None;
         let mut gone = vec![session.to_owned()];
         while let Some(session) = gone.pop() {
-            self.sessions.remove(&session);
+            if let Some(Session { owner: Owner::Client(client), parent, .. }) = self.sessions.remove(&session)
+                && parent.is_empty()
+            {
+                root = Some(client);
+            }
             gone.extend(self.sessions.iter().filter(|(_, s)| s.parent == session).map(|(id, _)| id.clone()));
             self.fail(CallError::Gone("its page or the CDP session was closed".to_owned()), |pending| {
                 pending.session == session
             });
         }
+        root
     }
 
     /// Fails the calls of the sessions that `which` (session, target) names: a crashed renderer never answers them.

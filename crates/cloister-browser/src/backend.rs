@@ -1,0 +1,120 @@
+//! The backend of browser sessions: a ready Chromium from the pool, or a new one.
+
+use crate::browser::ChromiumBrowser;
+use crate::filter::Table;
+use crate::launch::Launched;
+use crate::pool::Pool;
+use async_trait::async_trait;
+use cloister_core::backend::{StartError, Unavailable};
+use cloister_core::browser::{Browser, BrowserBackend, BrowserHost, BrowserSpec, Proxies};
+use cloister_core::policy::{Policy, StartMode};
+use std::io;
+use std::sync::Arc;
+
+/// How a backend is set up.
+#[derive(Clone, Debug)]
+pub struct BrowserConfig {
+    /// Ready browsers per policy that starts from the pool. Each is about 50 MB that wait.
+    pub pool_size: usize,
+    /// CDP clients that may be connected to one session at once.
+    pub clients: usize,
+}
+
+impl Default for BrowserConfig {
+    fn default() -> Self {
+        Self { pool_size: 1, clients: 16 }
+    }
+}
+
+/// Chromium sessions.
+pub struct ChromiumBackend {
+    host: Arc<dyn BrowserHost>,
+    table: Arc<Table>,
+    config: BrowserConfig,
+    pools: Vec<Arc<Pool>>,
+}
+
+impl ChromiumBackend {
+    /// Reads the CDP policy and prepares a pool for each policy of the browser tier that starts from one. An error is one of the
+    /// policy file.
+    pub fn new(
+        host: Arc<dyn BrowserHost>,
+        config: BrowserConfig,
+        policies: &[Arc<Policy>],
+    ) -> Result<Arc<Self>, String> {
+        let table = Arc::new(Table::built_in()?);
+        let pooled = policies.iter().filter(|p| p.tier == "browser" && p.start == StartMode::Pool);
+        let pools = pooled
+            .filter(|_| config.pool_size > 0)
+            .map(|policy| Pool::new(Arc::clone(&host), Arc::clone(policy), config.pool_size))
+            .collect();
+        Ok(Arc::new(Self { host, table, config, pools }))
+    }
+
+    /// Starts to fill the pools. Inside the runtime.
+    pub fn fill(&self) {
+        for pool in &self.pools {
+            pool.fill();
+        }
+    }
+
+    /// How many browsers are ready, over all pools.
+    pub fn ready(&self) -> usize {
+        self.pools.iter().map(|pool| pool.ready()).sum()
+    }
+
+    /// Makes a launched browser what the session asks for.
+    async fn hand_over(&self, launched: &Launched, spec: &BrowserSpec) -> Result<(), StartError> {
+        self.host.set_ttl(launched.sandbox.as_ref(), spec.ttl).await?;
+        launched.pages.set_viewport(spec.viewport).await.map_err(|error| StartError::Step {
+            step: "set the viewport".to_owned(),
+            source: io::Error::other(error),
+        })
+    }
+}
+
+#[async_trait]
+impl BrowserBackend for ChromiumBackend {
+    fn name(&self) -> &'static str {
+        "browser"
+    }
+
+    fn probe(&self) -> Result<(), Unavailable> {
+        self.host.probe()
+    }
+
+    async fn start(&self, spec: BrowserSpec) -> Result<Arc<dyn Browser>, StartError> {
+        // Upstream proxies belong to the sandbox's way out, which a ready one already has.
+        let pool =
+            self.pools.iter().find(|pool| spec.proxies == Proxies::default() && pool.serves(&spec.policy));
+        if let Some(ready) = pool.and_then(|pool| pool.take()) {
+            match self.hand_over(&ready, &spec).await {
+                Ok(()) => return Ok(self.session(ready, &spec)),
+                Err(error) => {
+                    tracing::warn!(%error, "a ready browser was of no use; starting another");
+                    ready.destroy().await;
+                }
+            }
+        }
+        let launched =
+            Launched::new(self.host.as_ref(), Arc::clone(&spec.policy), spec.proxies.clone()).await?;
+        if let Err(error) = self.hand_over(&launched, &spec).await {
+            launched.destroy().await;
+            return Err(error);
+        }
+        Ok(self.session(launched, &spec))
+    }
+
+    async fn shutdown(&self) {
+        for pool in &self.pools {
+            pool.end().await;
+        }
+    }
+}
+
+impl ChromiumBackend {
+    fn session(&self, launched: Launched, spec: &BrowserSpec) -> Arc<dyn Browser> {
+        let table = Arc::clone(&self.table);
+        Arc::new(ChromiumBrowser::new(launched, table, spec.viewport, self.config.clients))
+    }
+}

@@ -1,0 +1,183 @@
+//! Many CDP clients on one browser: each gets a root session of its own, and what it attaches to belongs to it.
+//!
+//! ```text
+//!   connect ──▶ Target.attachToBrowserTarget ──▶ session S ──▶ Client{root: S}      (or attachToTarget, for one page)
+//!   client's message without a session ──▶ S        message of S ──▶ client, without the session
+//!   disconnect ──▶ Target.detachFromTarget(S): its child sessions and its overrides go with it
+//! ```
+
+mod client;
+mod close;
+mod outbox;
+mod streams;
+#[cfg(test)]
+mod tests;
+
+use crate::connection::{Connection, session_of};
+use crate::downloads::Downloads;
+use crate::filter::Filter;
+use crate::lock::lock;
+use client::Client;
+use cloister_core::browser::{BrowserError, CdpClient, Role, StreamStatus};
+use serde_json::json;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+/// How long attaching and detaching may take: the browser process answers, not a page.
+const LIMIT: Duration = Duration::from_secs(10);
+/// How long a client that is being closed may take to hear why.
+const FAREWELL: Duration = Duration::from_secs(10);
+/// Messages between the broker and whoever holds the client's socket.
+const CHANNEL: usize = 16;
+
+struct State {
+    status: StreamStatus,
+    last: u64,
+    clients: HashMap<u64, Arc<Client>>,
+}
+
+/// What is done when a client has gone, for example setting again what its sessions had overridden.
+pub(crate) type OnLeave = Arc<dyn Fn() + Send + Sync>;
+
+/// The clients of one browser.
+pub(crate) struct Broker {
+    connection: Connection,
+    filter: Arc<Filter>,
+    downloads: Arc<Downloads>,
+    max: usize,
+    on_leave: OnLeave,
+    state: Mutex<State>,
+}
+
+impl Broker {
+    pub(crate) fn new(
+        connection: Connection,
+        filter: Filter,
+        downloads: Arc<Downloads>,
+        max: usize,
+        on_leave: OnLeave,
+    ) -> Arc<Self> {
+        let state = State { status: StreamStatus::Enabled, last: 0, clients: HashMap::new() };
+        let filter = Arc::new(filter);
+        Arc::new(Self { connection, filter, downloads, max, on_leave, state: Mutex::new(state) })
+    }
+
+    /// Lets a client in.
+    pub(crate) async fn connect(
+        self: &Arc<Self>,
+        role: Role,
+        target: Option<String>,
+    ) -> Result<CdpClient, BrowserError> {
+        self.admit(role)?;
+        let (method, params) = match &target {
+            None => ("Target.attachToBrowserTarget", json!({})),
+            Some(target) => ("Target.attachToTarget", json!({ "targetId": target, "flatten": true })),
+        };
+        let root = match self.connection.call(None, method, params, LIMIT).await {
+            Ok(answer) => session_of(method, &answer)?,
+            Err(crate::CallError::Refused { message, .. }) if target.is_some() => {
+                return Err(BrowserError::Invalid { field: "target".to_owned(), message });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let client = match self.register(role, root.clone(), target.as_deref()) {
+            Ok(client) => client,
+            Err(refused) => {
+                let _ = self.connection.detach(&root, LIMIT).await;
+                return Err(refused);
+            }
+        };
+        let (to_browser, messages) = mpsc::channel(CHANNEL);
+        let (sender, from_browser) = mpsc::channel(CHANNEL);
+        tokio::spawn(Arc::clone(self).serve(client, messages, sender));
+        Ok(CdpClient { to_browser, from_browser })
+    }
+
+    fn admit(&self, role: Role) -> Result<(), BrowserError> {
+        let state = lock(&self.state);
+        if role == Role::Driver && state.status == StreamStatus::Disabled {
+            return Err(BrowserError::StreamDisabled);
+        }
+        if state.clients.len() >= self.max {
+            return Err(BrowserError::TooManyClients(self.max));
+        }
+        Ok(())
+    }
+
+    fn register(&self, role: Role, root: String, target: Option<&str>) -> Result<Arc<Client>, BrowserError> {
+        // Again: while the session was attached, the stream may have been disabled and others may have come.
+        self.admit(role)?;
+        let mut state = lock(&self.state);
+        state.last += 1;
+        let client = Arc::new(Client {
+            id: state.last,
+            role,
+            root,
+            connection: self.connection.clone(),
+            filter: Arc::clone(&self.filter),
+            downloads: Arc::clone(&self.downloads),
+            outbox: outbox::Outbox::default(),
+            streams: streams::Streams::default(),
+        });
+        self.connection.mux().give(&client.root, target.unwrap_or_default(), Arc::clone(&client) as _);
+        state.clients.insert(client.id, Arc::clone(&client));
+        Ok(client)
+    }
+
+    async fn serve(
+        self: Arc<Self>,
+        client: Arc<Client>,
+        mut messages: mpsc::Receiver<String>,
+        sender: mpsc::Sender<cloister_core::browser::ToClient>,
+    ) {
+        let up = async {
+            while let Some(text) = messages.recv().await {
+                client.receive(&text).await;
+            }
+        };
+        let gone = tokio::select! {
+            () = up => true,
+            () = sender.closed() => true,
+            () = client.bring(&sender) => false,
+        };
+        lock(&self.state).clients.remove(&client.id);
+        self.connection.mux().drop_session(&client.root);
+        let _ = self.connection.detach(&client.root, LIMIT).await;
+        if !gone {
+            // The last word may still lie in the channel; the client's side ends by itself or not at all.
+            let _ = timeout(FAREWELL, sender.closed()).await;
+        }
+        (self.on_leave)();
+    }
+
+    pub(crate) fn status(&self) -> StreamStatus {
+        lock(&self.state).status
+    }
+
+    /// Lets drivers in, or closes and refuses them.
+    pub(crate) fn set_status(&self, status: StreamStatus) {
+        let mut state = lock(&self.state);
+        state.status = status;
+        if status == StreamStatus::Disabled {
+            for client in state.clients.values().filter(|client| client.role == Role::Driver) {
+                client.outbox.cut(close::DISABLED, &BrowserError::StreamDisabled.to_string());
+            }
+        }
+    }
+
+    /// The session ends: everybody is told.
+    pub(crate) fn end(&self, reason: &str) {
+        for client in lock(&self.state).clients.values() {
+            client.outbox.close(close::GONE, reason);
+        }
+    }
+
+    /// How many are connected.
+    #[cfg(test)]
+    pub(crate) fn clients(&self) -> usize {
+        lock(&self.state).clients.len()
+    }
+}

@@ -1,0 +1,131 @@
+//! One browser session: what the trait asks, answered by pages, broker, sandbox and connection.
+
+use crate::broker::{Broker, OnLeave};
+use crate::connection::Connection;
+use crate::downloads::Downloads;
+use crate::filter::{Filter, Table};
+use crate::launch::{Launched, allow_downloads};
+use crate::pages::Pages;
+use async_trait::async_trait;
+use cloister_core::backend::{EventSink, Interpreter, InvokeError, StopReport};
+use cloister_core::browser::page::{Performed, Step};
+use cloister_core::browser::{
+    Action, ActionResult, Browser, BrowserError, CdpClient, Engine, Role, StreamStatus, Viewport,
+};
+use cloister_core::command::ToolCall;
+use cloister_core::id::SandboxId;
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the sandbox may take to say why Chromium has ended, once its pipe is closed.
+const REASON: Duration = Duration::from_secs(2);
+
+/// A Chromium with a session.
+pub(crate) struct ChromiumBrowser {
+    sandbox: Arc<dyn Interpreter>,
+    connection: Connection,
+    pages: Arc<Pages>,
+    broker: Arc<Broker>,
+    engine: Engine,
+    viewport: Viewport,
+    _downloads: Arc<Downloads>,
+}
+
+impl ChromiumBrowser {
+    /// Makes a launched browser a session's. It already has its viewport.
+    pub(crate) fn new(launched: Launched, table: Arc<Table>, viewport: Viewport, clients: usize) -> Self {
+        let Launched { sandbox, connection, pages, downloads, engine, workspace } = launched;
+        let filter = Filter::new(table, &workspace);
+        let restored = (Arc::clone(&pages), connection.clone());
+        let on_leave: OnLeave = Arc::new(move || {
+            let ((pages, connection), workspace) = (restored.clone(), workspace.clone());
+            tokio::spawn(async move {
+                pages.apply().await;
+                if let Err(error) = allow_downloads(&connection, &workspace).await {
+                    tracing::debug!(%error, "downloads were not set again after a client had left");
+                }
+            });
+        });
+        let broker = Broker::new(connection.clone(), filter, Arc::clone(&downloads), clients, on_leave);
+        Self { sandbox, connection, pages, broker, engine, viewport, _downloads: downloads }
+    }
+}
+
+#[async_trait]
+impl Browser for ChromiumBrowser {
+    fn sandbox(&self) -> SandboxId {
+        self.sandbox.sandbox()
+    }
+
+    fn engine(&self) -> Engine {
+        self.engine.clone()
+    }
+
+    fn viewport(&self) -> Viewport {
+        self.viewport
+    }
+
+    fn walls(&self) -> Vec<(String, String)> {
+        self.sandbox.walls()
+    }
+
+    async fn act(&self, _action: Action) -> Result<ActionResult, BrowserError> {
+        // crate::actions brings it.
+        Err(not_built())
+    }
+
+    async fn perform(&self, _steps: Vec<Step>, _timeout: Duration) -> Result<Vec<Performed>, BrowserError> {
+        // crate::page brings it.
+        Err(not_built())
+    }
+
+    async fn connect(&self, role: Role, target: Option<String>) -> Result<CdpClient, BrowserError> {
+        if target.is_none() {
+            self.pages.ensure().await?;
+        }
+        self.broker.connect(role, target).await
+    }
+
+    async fn targets(&self) -> Result<serde_json::Value, BrowserError> {
+        let targets = self.pages.targets().await?;
+        let shown = targets.iter().filter(|target| !matches!(target.kind.as_str(), "browser" | "tab"));
+        Ok(shown
+            .map(|t| json!({ "id": t.target_id, "type": t.kind, "title": t.title, "url": t.url }))
+            .collect())
+    }
+
+    fn stream(&self) -> StreamStatus {
+        self.broker.status()
+    }
+
+    fn set_stream(&self, status: StreamStatus) {
+        self.broker.set_status(status);
+    }
+
+    async fn files(&self, call: ToolCall, deadline: Duration, events: EventSink) -> Result<(), InvokeError> {
+        self.sandbox.invoke(call, deadline, events).await
+    }
+
+    async fn exited(&self) -> String {
+        tokio::select! {
+            reason = self.sandbox.exited() => reason,
+            reason = self.connection.ended() => {
+                // The sandbox knows more: a signal, the out-of-memory killer.
+                tokio::time::timeout(REASON, self.sandbox.exited()).await.unwrap_or(reason)
+            }
+        }
+    }
+
+    async fn stop(&self, grace: Duration) -> StopReport {
+        self.broker.end("the session has ended");
+        self.sandbox.stop(grace).await
+    }
+}
+
+fn not_built() -> BrowserError {
+    BrowserError::Invalid {
+        field: String::new(),
+        message: "page actions are not built yet; use a CDP client".to_owned(),
+    }
+}

@@ -1,0 +1,249 @@
+//! Downloads: Chromium stores each under its GUID, and a finished one gets its real name.
+//!
+//! ```text
+//!   Browser.downloadWillBegin ──▶ note: GUID, suggested name     (of our root session, or of the client's that set the behaviour)
+//!   Browser.downloadProgress ───▶ note: bytes, state ── completed ──▶ queue ──▶ keep: read GUID, write name, remove GUID
+//! ```
+//!
+//! Under its suggested name Chromium would overwrite a file of the same name, and fail when the name is too long.
+//!
+//! INVARIANT: a suggested name is one component: no separator, no leading dot, no control, at most 200 bytes.
+
+mod name;
+
+use crate::files::tool;
+use crate::filter::DOWNLOADS;
+use crate::lock::lock;
+use cloister_core::backend::Interpreter;
+use cloister_core::command::{NewFile, ToolCall};
+use cloister_core::event::Outcome;
+use serde::Deserialize;
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Downloads that are remembered; the oldest is forgotten first. A page that floods downloads takes no more memory than this.
+const REMEMBERED: usize = 1000;
+/// Finished ones that wait for their name; more than these stay under their GUIDs.
+const WAITING: usize = 64;
+/// Largest file that is renamed. The file tools have no rename: the bytes pass through the server.
+const RENAMED_MAX: u64 = 64 << 20;
+/// How long one file tool may take.
+const TOOL: Duration = Duration::from_secs(30);
+
+/// How far a download has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DownloadState {
+    /// Bytes still come.
+    InProgress,
+    /// All bytes are there.
+    Completed,
+    /// It was cancelled, or failed.
+    Canceled,
+}
+
+/// One download.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Download {
+    /// Chromium's name for it.
+    pub guid: String,
+    /// Where it came from.
+    pub url: String,
+    /// The name that the page or the server suggested, sanitised.
+    pub suggested: String,
+    /// Where it lies, relative to the workspace. The GUID's file until it has its real name.
+    pub path: String,
+    /// Bytes so far.
+    pub bytes: u64,
+    /// How far it is.
+    pub state: DownloadState,
+}
+
+/// The downloads of one session.
+pub struct Downloads {
+    list: Mutex<VecDeque<Download>>,
+    finished: mpsc::Sender<String>,
+}
+
+impl Downloads {
+    /// The list, and the queue of finished ones for [`Self::keep`].
+    pub(crate) fn new() -> (Arc<Self>, mpsc::Receiver<String>) {
+        let (finished, queue) = mpsc::channel(WAITING);
+        (Arc::new(Self { list: Mutex::default(), finished }), queue)
+    }
+
+    /// All that are remembered, oldest first.
+    pub fn list(&self) -> Vec<Download> {
+        lock(&self.list).iter().cloned().collect()
+    }
+
+    /// An event of any session. The same one may come from several.
+    pub(crate) fn note(&self, method: &str, message: &[u8]) {
+        match method {
+            "Browser.downloadWillBegin" | "Page.downloadWillBegin" => {
+                if let Ok(Body { params }) = serde_json::from_slice(message) {
+                    self.begun(params);
+                }
+            }
+            "Browser.downloadProgress" | "Page.downloadProgress" => {
+                if let Ok(Body { params }) = serde_json::from_slice(message) {
+                    self.progressed(&params);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn begun(&self, Begun { guid, url, suggested_filename }: Begun) {
+        let mut list = lock(&self.list);
+        if !name::is_guid(&guid) || list.iter().any(|download| download.guid == guid) {
+            return;
+        }
+        if list.len() >= REMEMBERED {
+            list.pop_front();
+        }
+        let suggested = name::sanitised(&suggested_filename);
+        let path = format!("{DOWNLOADS}/{guid}");
+        list.push_back(Download { guid, url, suggested, path, bytes: 0, state: DownloadState::InProgress });
+    }
+
+    fn progressed(&self, Progressed { guid, received_bytes, state }: &Progressed) {
+        let mut list = lock(&self.list);
+        let Some(download) = list.iter_mut().find(|download| download.guid == *guid) else { return };
+        // A second report of the same end is another session's.
+        if download.state != DownloadState::InProgress {
+            return;
+        }
+        download.bytes = *received_bytes as u64;
+        download.state = *state;
+        if *state == DownloadState::Completed && self.finished.try_send(guid.clone()).is_err() {
+            tracing::warn!(guid, "too many downloads at once; this one keeps its GUID as its name");
+        }
+    }
+
+    /// Gives finished downloads their names, one after the other, until the session ends.
+    pub(crate) async fn keep(
+        self: Arc<Self>,
+        mut queue: mpsc::Receiver<String>,
+        sandbox: Arc<dyn Interpreter>,
+    ) {
+        while let Some(guid) = queue.recv().await {
+            let found = lock(&self.list).iter().find(|download| download.guid == guid).cloned();
+            let Some(download) = found else { continue };
+            if download.bytes > RENAMED_MAX {
+                tracing::info!(guid, "a large download keeps its GUID as its name");
+                continue;
+            }
+            match rename(sandbox.as_ref(), &download).await {
+                Ok(path) => {
+                    if let Some(download) = lock(&self.list).iter_mut().find(|download| download.guid == guid)
+                    {
+                        download.path = path;
+                    }
+                }
+                Err(what) => tracing::warn!(guid, what, "a download keeps its GUID as its name"),
+            }
+        }
+    }
+}
+
+/// Copies a download to a free name and removes the original. Gives the new path, relative to the workspace.
+async fn rename(sandbox: &dyn Interpreter, download: &Download) -> Result<String, String> {
+    let listing = tool(sandbox, ToolCall::ListFiles { path: DOWNLOADS.to_owned() }, TOOL).await?;
+    let Outcome::Listing { entries, truncated } = listing else {
+        return Err("no listing of the downloads folder".to_owned());
+    };
+    if truncated {
+        return Err("the downloads folder has more entries than can be listed".to_owned());
+    }
+    let taken: HashSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
+    let free = name::free(&download.suggested, |name| taken.contains(name));
+    let read = tool(sandbox, ToolCall::ReadFiles { paths: vec![download.path.clone()] }, TOOL).await?;
+    let Outcome::Files { files, failed } = read else {
+        return Err("the downloaded file was not read".to_owned());
+    };
+    let Some(file) = files.into_iter().next() else {
+        return Err(failed
+            .first()
+            .map_or("the file is not there".to_owned(), |failure| failure.reason.clone()));
+    };
+    let path = format!("{DOWNLOADS}/{free}");
+    let content = vec![NewFile { path: path.clone(), data: file.data }];
+    tool(sandbox, ToolCall::WriteFiles { content }, TOOL).await?;
+    tool(sandbox, ToolCall::RemoveFiles { paths: vec![download.path.clone()] }, TOOL).await?;
+    Ok(path)
+}
+
+#[derive(Deserialize)]
+struct Body<P> {
+    params: P,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Begun {
+    guid: String,
+    url: String,
+    suggested_filename: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Progressed {
+    guid: String,
+    received_bytes: f64,
+    state: DownloadState,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GUID: &str = "a8e410b3-0bd1-451d-b3d2-a7e4be3190a7";
+
+    fn begin(downloads: &Downloads, guid: &str, name: &str) {
+        let event =
+            serde_json::json!({"params": {"guid": guid, "url": "http://a/", "suggestedFilename": name}});
+        downloads.note("Browser.downloadWillBegin", event.to_string().as_bytes());
+    }
+
+    fn progress(downloads: &Downloads, guid: &str, state: &str) {
+        let event = serde_json::json!({"params": {"guid": guid, "receivedBytes": 50.0, "state": state}});
+        downloads.note("Browser.downloadProgress", event.to_string().as_bytes());
+    }
+
+    #[test]
+    fn a_download_that_several_sessions_report_is_one_download() {
+        let (downloads, mut queue) = Downloads::new();
+        for _ in 0..2 {
+            begin(&downloads, GUID, "../a.csv");
+        }
+        for _ in 0..2 {
+            progress(&downloads, GUID, "completed");
+        }
+        let list = downloads.list();
+        assert_eq!(list.len(), 1);
+        assert_eq!((list[0].bytes, list[0].state), (50, DownloadState::Completed));
+        assert_eq!(queue.try_recv().unwrap(), GUID);
+        assert!(queue.try_recv().is_err());
+    }
+
+    #[test]
+    fn a_flood_of_downloads_is_forgotten_from_its_beginning() {
+        let (downloads, _queue) = Downloads::new();
+        for number in 0..REMEMBERED + 5 {
+            begin(&downloads, &format!("a8e410b3-0bd1-451d-b3d2-{number:012}"), "a");
+        }
+        assert_eq!(downloads.list().len(), REMEMBERED);
+        assert!(downloads.list()[0].guid.ends_with("005"));
+    }
+
+    #[test]
+    fn what_is_no_guid_is_no_path() {
+        let (downloads, _queue) = Downloads::new();
+        begin(&downloads, "../../etc/passwd", "a");
+        assert!(downloads.list().is_empty());
+    }
+}

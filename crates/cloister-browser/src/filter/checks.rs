@@ -1,0 +1,184 @@
+//! The checks that methods are subject to: each takes the parameters and passes, changes or refuses them.
+
+use super::table::Table;
+use super::{DOWNLOADS, path, url};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// What becomes of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It goes on with the parameters that the client wrote.
+    Pass,
+    /// It goes on with these.
+    Changed(String),
+    /// The client gets an error with this sentence.
+    Refused(String),
+    /// The client wants to go.
+    Disconnect,
+}
+
+/// One check; the names are those of `by` in the policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Check {
+    Certificates,
+    Close,
+    Destination,
+    Downloads,
+    DraggedFiles,
+    Flat,
+    Navigation,
+    NewContext,
+    NewPage,
+    Permissions,
+    Streams,
+    Tracing,
+    Uploads,
+}
+
+/// What the checks need to know of the session.
+pub(super) struct Context {
+    workspace: String,
+}
+
+type Params = Map<String, Value>;
+
+impl Context {
+    pub(super) fn new(workspace: &str) -> Self {
+        Self { workspace: workspace.trim_end_matches('/').to_owned() }
+    }
+
+    pub(super) fn check(
+        &self,
+        table: &Table,
+        check: Check,
+        mut params: Params,
+        owns_stream: impl Fn(&str) -> bool,
+    ) -> Verdict {
+        let checked = match check {
+            Check::Close => return Verdict::Disconnect,
+            Check::Certificates => certificates(&params),
+            Check::Destination => optional_url(&params),
+            Check::Downloads => self.downloads(&mut params),
+            Check::DraggedFiles => self.dragged(&mut params),
+            Check::Flat => flat(&mut params),
+            Check::Navigation => required_url(&params),
+            Check::NewContext => new_context(&params),
+            Check::NewPage => optional_url(&params),
+            Check::Permissions => permissions(table, &params),
+            Check::Streams => stream(&params, owns_stream),
+            Check::Tracing => tracing(&mut params),
+            Check::Uploads => self.files(params.get_mut("files")),
+        };
+        match checked {
+            Ok(()) => Verdict::Changed(Value::Object(params).to_string()),
+            Err(sentence) => Verdict::Refused(sentence),
+        }
+    }
+
+    /// Where a download goes is not the client's choice. Its events carry a GUID, and so does the file until it is complete.
+    fn downloads(&self, params: &mut Params) -> Result<(), String> {
+        if params.get("behavior").and_then(Value::as_str) != Some("deny") {
+            params.insert("behavior".to_owned(), "allowAndName".into());
+            params.insert("downloadPath".to_owned(), format!("{}/{DOWNLOADS}", self.workspace).into());
+            params.insert("eventsEnabled".to_owned(), true.into());
+        }
+        Ok(())
+    }
+
+    fn files(&self, files: Option<&mut Value>) -> Result<(), String> {
+        let Some(Value::Array(files)) = files else {
+            return Err("files: a list of paths is needed".to_owned());
+        };
+        for file in files {
+            let named = file.as_str().ok_or("files: a path is text")?;
+            *file = path::inside(&self.workspace, named)?.into();
+        }
+        Ok(())
+    }
+
+    fn dragged(&self, params: &mut Params) -> Result<(), String> {
+        match params.get_mut("data").and_then(|data| data.get_mut("files")) {
+            None | Some(Value::Null) => Ok(()),
+            files => self.files(files),
+        }
+    }
+}
+
+fn required_url(params: &Params) -> Result<(), String> {
+    match params.get("url") {
+        Some(Value::String(url)) => url::allowed(url),
+        _ => Err("url: text is needed".to_owned()),
+    }
+}
+
+fn optional_url(params: &Params) -> Result<(), String> {
+    match params.get("url") {
+        None => Ok(()),
+        // An empty URL opens about:blank.
+        Some(Value::String(url)) if url.is_empty() => Ok(()),
+        Some(_) => required_url(params),
+    }
+}
+
+fn certificates(params: &Params) -> Result<(), String> {
+    let off = |name: &str| matches!(params.get(name), None | Some(Value::Bool(false)));
+    if off("ignore") && off("override") {
+        return Ok(());
+    }
+    Err("certificate errors cannot be ignored in this session: the CDP policy keeps them".to_owned())
+}
+
+fn new_context(params: &Params) -> Result<(), String> {
+    let set = |name: &str| match params.get(name) {
+        None | Some(Value::Null) => false,
+        Some(Value::String(text)) => !text.is_empty(),
+        Some(Value::Array(items)) => !items.is_empty(),
+        Some(_) => true,
+    };
+    if set("proxyServer") || set("proxyBypassList") {
+        return Err("proxyServer: a context cannot have a proxy of its own; start the session with proxyConfiguration".into());
+    }
+    if set("originsWithUniversalNetworkAccess") {
+        return Err(
+            "originsWithUniversalNetworkAccess: no origin gets around the same-origin policy here".into()
+        );
+    }
+    Ok(())
+}
+
+fn flat(params: &mut Params) -> Result<(), String> {
+    params.insert("flatten".to_owned(), true.into());
+    Ok(())
+}
+
+fn permissions(table: &Table, params: &Params) -> Result<(), String> {
+    let many = params.get("permissions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let one = params.get("permission").and_then(|permission| permission.get("name"));
+    // Taking a permission away is always fine.
+    if params.get("setting").and_then(Value::as_str) == Some("denied") {
+        return Ok(());
+    }
+    let refused = many.iter().chain(one).find(|name| !name.as_str().is_some_and(|name| table.grants(name)));
+    refused.map_or(Ok(()), |name| {
+        Err(format!("permission {name} is not given to pages: it needs a device or the host"))
+    })
+}
+
+fn stream(params: &Params, owns: impl Fn(&str) -> bool) -> Result<(), String> {
+    match params.get("handle").and_then(Value::as_str) {
+        // A blob's handle holds a UUID, which the client has from the page.
+        Some(handle) if handle.starts_with("blob:") || owns(handle) => Ok(()),
+        Some(_) => Err("handle: this connection was given no such stream".to_owned()),
+        None => Err("handle: text is needed".to_owned()),
+    }
+}
+
+fn tracing(params: &mut Params) -> Result<(), String> {
+    for other in ["perfettoConfig", "tracingBackend"] {
+        params.remove(other);
+    }
+    params.insert("transferMode".to_owned(), "ReturnAsStream".into());
+    Ok(())
+}

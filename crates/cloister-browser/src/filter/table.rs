@@ -1,0 +1,179 @@
+//! The classification of all methods, from `policies/cdp/methods.json`.
+
+use super::checks::Check;
+use serde::Deserialize;
+use std::collections::{HashMap, HashSet};
+
+const METHODS: &str = include_str!("../../../../policies/cdp/methods.json");
+
+/// What the policy says about a method.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Passed on as it is.
+    Allow,
+    /// Looked into.
+    Check(Check),
+    /// Refused, with the reason.
+    Deny(String),
+}
+
+/// The CDP policy. One for all sessions.
+#[derive(Debug)]
+pub struct Table {
+    methods: HashMap<String, Action>,
+    observer: HashSet<String>,
+    permissions: HashSet<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Policy {
+    version: u32,
+    rules: Vec<Rule>,
+    observer: Observer,
+    permissions: Permissions,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rule {
+    domain: String,
+    action: Word,
+    by: Option<Check>,
+    why: String,
+    methods: Vec<String>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Word {
+    Allow,
+    Check,
+    Deny,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Observer {
+    #[serde(rename = "why")]
+    _why: String,
+    methods: HashSet<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Permissions {
+    #[serde(rename = "why")]
+    _why: String,
+    names: HashSet<String>,
+}
+
+impl Table {
+    /// The policy that the program was built with; an error is one of the file.
+    pub fn built_in() -> Result<Self, String> {
+        Self::parse(METHODS).map_err(|what| format!("policies/cdp/methods.json: {what}"))
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let policy: Policy = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        if policy.version != 1 {
+            return Err(format!("version {} is not known", policy.version));
+        }
+        let mut methods = HashMap::new();
+        for Rule { domain, action, by, why, methods: names } in policy.rules {
+            let action = match (action, by) {
+                (Word::Allow, None) => Action::Allow,
+                (Word::Deny, None) => Action::Deny(why),
+                (Word::Check, Some(check)) => Action::Check(check),
+                _ => return Err(format!("{domain}: `by` belongs to `check`, and to nothing else")),
+            };
+            for name in names {
+                let name = format!("{domain}.{name}");
+                if methods.insert(name.clone(), action.clone()).is_some() {
+                    return Err(format!("{name} is there twice"));
+                }
+            }
+        }
+        let unknown = policy.observer.methods.iter().find(|name| match methods.get(*name) {
+            None | Some(Action::Deny(_)) => true,
+            Some(Action::Allow | Action::Check(_)) => false,
+        });
+        if let Some(name) = unknown {
+            return Err(format!("observers may use {name}, which nobody may"));
+        }
+        let (observer, permissions) = (policy.observer.methods, policy.permissions.names);
+        Ok(Self { methods, observer, permissions })
+    }
+
+    pub(super) fn action(&self, method: &str) -> Option<&Action> {
+        self.methods.get(method)
+    }
+
+    pub(super) fn for_observers(&self, method: &str) -> bool {
+        self.observer.contains(method)
+    }
+
+    pub(super) fn grants(&self, permission: &str) -> bool {
+        self.permissions.contains(permission)
+    }
+
+    /// Every method that the policy classifies.
+    pub fn methods(&self) -> impl Iterator<Item = &str> {
+        self.methods.keys().map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    const PROTOCOL: &str = include_str!("../../../../policies/cdp/protocol.json");
+
+    fn rules(rule: &str) -> String {
+        format!(
+            r#"{{"version": 1, "rules": [{rule}], "observer": {{"why": "", "methods": []}},
+                "permissions": {{"why": "", "names": []}}}}"#
+        )
+    }
+
+    #[test]
+    fn every_method_of_the_protocol_is_classified_and_no_other() {
+        #[derive(Deserialize)]
+        struct Protocol {
+            domains: HashMap<String, Vec<String>>,
+        }
+        let protocol: Protocol = serde_json::from_str(PROTOCOL).unwrap();
+        let known: BTreeSet<String> = protocol
+            .domains
+            .iter()
+            .flat_map(|(domain, names)| names.iter().map(move |name| format!("{domain}.{name}")))
+            .collect();
+        let table = Table::built_in().unwrap();
+        let classified: BTreeSet<String> = table.methods().map(str::to_owned).collect();
+        let open: Vec<_> = known.difference(&classified).collect();
+        let idle: Vec<_> = classified.difference(&known).collect();
+        assert!(
+            open.is_empty() && idle.is_empty(),
+            "not classified: {open:?}; not in the protocol: {idle:?}"
+        );
+        assert!(known.len() > 600, "{}", known.len());
+    }
+
+    #[test]
+    fn a_method_in_two_rules_is_an_error() {
+        let rule = r#"{"domain": "Page", "action": "allow", "why": "", "methods": ["enable", "enable"]}"#;
+        assert!(Table::parse(&rules(rule)).unwrap_err().contains("twice"));
+    }
+
+    #[test]
+    fn a_check_without_its_name_and_a_name_without_a_check_are_errors() {
+        for rule in [
+            r#"{"domain": "Page", "action": "check", "why": "", "methods": ["navigate"]}"#,
+            r#"{"domain": "Page", "action": "allow", "by": "navigation", "why": "", "methods": ["navigate"]}"#,
+            r#"{"domain": "Page", "action": "check", "by": "hope", "why": "", "methods": ["navigate"]}"#,
+        ] {
+            assert!(Table::parse(&rules(rule)).is_err(), "{rule}");
+        }
+    }
+}
