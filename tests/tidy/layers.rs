@@ -19,8 +19,7 @@ const CORE: [&str; 9] =
     ["async-trait", "bytes", "getrandom", "serde", "serde_json", "thiserror", "tokio", "toml", "tracing"];
 
 /// Dependencies with a home: which crates may name them.
-const HOMES: [(&str, &[&str]); 15] = [
-    ("chromiumoxide_cdp", &["cloister-browser"]),
+const HOMES: [(&str, &[&str]); 14] = [
     ("chromiumoxide_types", &["cloister-browser"]),
     ("axum", &["cloister-gateway"]),
     ("tower", &["cloister-gateway"]),

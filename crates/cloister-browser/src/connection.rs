@@ -99,7 +99,7 @@ impl Connection {
         answer.unwrap_or_else(|_| Err(CallError::Deadline { method: method.to_owned(), limit }))
     }
 
-    /// One call in the types of the protocol crate. An answer that they do not fit is [`CallError::Unreadable`]; [`Self::call`]
+    /// One call in the types of a protocol crate. An answer that they do not fit is [`CallError::Unreadable`]; [`Self::call`]
     /// gives it as it is.
     pub async fn run<C: Command>(
         &self,

@@ -9,7 +9,7 @@
 
 use crate::call_error::CallError;
 use crate::connection::Connection;
-use crate::events::{CdpEvent, LAGGED};
+use crate::events::{CdpEvent, Events, LAGGED};
 use crate::lock::lock;
 use cloister_core::browser::Viewport;
 use serde::Deserialize;
@@ -17,9 +17,12 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::time::timeout;
 
 /// How long a call to the browser process may take.
 const LIMIT: Duration = Duration::from_secs(10);
+/// How long Chromium may take to open its first page.
+const FIRST: Duration = Duration::from_secs(5);
 
 /// A target as `Target.TargetInfo` describes it, as far as it is needed.
 #[derive(Clone, Debug, Deserialize)]
@@ -62,7 +65,7 @@ impl Pages {
         let mut events = pages.connection.events("");
         let discover = json!({ "discover": true });
         pages.connection.call(None, "Target.setDiscoverTargets", discover, LIMIT).await?;
-        pages.ensure().await?;
+        pages.first(&mut events).await?;
         pages.attach_all().await?;
         let watched = Arc::downgrade(&pages);
         tokio::spawn(async move {
@@ -86,6 +89,22 @@ impl Pages {
         let read = serde_json::from_value::<Answer>(answer);
         read.map(|answer| answer.target_infos)
             .map_err(|error| CallError::Unreadable { method: method.to_owned(), what: error.to_string() })
+    }
+
+    /// Waits for the page that Chromium opens by itself, a moment after it answers; without one, opens it.
+    async fn first(&self, events: &mut Events) -> Result<(), CallError> {
+        let opened = async {
+            while !self.targets().await?.iter().any(|target| self.is_ours(target)) {
+                if events.next().await.is_none() {
+                    break;
+                }
+            }
+            Ok::<(), CallError>(())
+        };
+        match timeout(FIRST, opened).await {
+            Ok(Err(error)) => Err(error),
+            Ok(Ok(())) | Err(_) => self.ensure().await,
+        }
     }
 
     /// Opens a page if the default context has none: clients take the first one for granted.
