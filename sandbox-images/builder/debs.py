@@ -1,6 +1,6 @@
 """The first stage: Debian packages, fetched, checked against the lock and unpacked. Their scripts are not run.
 
-    images.lock ─▶ all there? ─▶ unpack ─▶ strip ─▶ userland ─▶ Python compiled
+    images.lock ─▶ all there? ─▶ unpack ─▶ strip ─▶ userland ─▶ fontconfig ─▶ Python compiled
                       │ no: apt-get download, sha256
                       └ gone from the mirror (a point release): today's version of the same package, said aloud
 """
@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from . import apt, place, python, stages, strip, substitute, tree, userland
+from . import apt, enter, fontconfig, place, python, stages, strip, substitute, tree, userland
 from .run import BuildError, pipe
 
 
@@ -41,6 +41,7 @@ def stage(progress, locked, packages, *, locked_only):
             unpack(kept(deb), root)
         strip.debian(root)
         userland.write(root, authority)
+        fontconfig.write(progress, root)
         progress.step("compiling Python's library")
         python.compile_tree(root, "usr/lib/python3.11", "usr/lib/python3", "usr/share/python3")
 
@@ -54,7 +55,7 @@ def kept(deb):
 
 def _key(debs, authority):
     return stages.key_of([[deb.name, deb.version, deb.sha256] for deb in debs], authority,
-                         stages.source_of(tree, userland, strip, python), Path(__file__))
+                         stages.source_of(tree, userland, enter, fontconfig, strip, python), Path(__file__))
 
 
 def _fetch(progress, locked, used, wanted, without, locked_only):

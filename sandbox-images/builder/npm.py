@@ -22,7 +22,9 @@ def locked(path):
 
 
 def stage(progress, parent, folder):
-    """`(stage, npm packages)`. `folder` holds package.json and package-lock.json."""
+    """`(stage, npm packages)`. `folder` holds package.json and package-lock.json, or neither: the parent is the stage then."""
+    if not (folder / "package.json").exists():
+        return parent, []
     key = stages.key_of(parent.key, folder / "package.json", folder / "package-lock.json", stages.source_of(strip, tree), Path(__file__))
 
     def make(root):

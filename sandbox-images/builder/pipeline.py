@@ -20,22 +20,24 @@ def build(here, name, *, locked_only, check):
     base, used = debs.stage(progress, locked, source / "packages.txt", locked_only=locked_only)
     python, wheels_used = wheels.stage(progress, base, source / "requirements.txt")
     programs, npm_used = npm.stage(progress, python, source)
-    modules = drivers.dependencies(progress, here / "drivers")
-    files = drivers.sources(here / "drivers")
+    # A browser is driven over its own pipe and needs no driver of ours.
+    driven = has_runners(source)
+    modules = drivers.dependencies(progress, here / "drivers") if driven else {}
+    files = drivers.sources(here / "drivers") if driven else {}
     key = stages.key_of(programs.key, {driver: stage.key for driver, stage in modules.items()}, files, toml,
                         stages.source_of(drivers, publish), Path(__file__))
 
     if not publish.folder_of(name, key).exists():
         with publish.new_folder(name) as new:
             whole = _assemble(new / "root", programs, here / "drivers", files, modules)
-            require_runners(new / "root", tomllib.loads(toml))
+            require_programs(new / "root", tomllib.loads(toml))
             if check:
                 checks.check(progress, new / "root", tomllib.loads(toml))
             publish.finish(new, name, key, toml, {
                 "format": 1, "name": name, "digest": whole.digest(), "size": whole.size, "files": whole.files,
                 # `tree.listing` has refused everything else.
                 "setuid": 0, "file_capabilities": 0, "devices": 0,
-                "stages": [stage.folder.name for stage in (base, python, programs, *modules.values())],
+                "stages": sorted({stage.folder.name for stage in (base, python, programs, *modules.values())}),
                 "inputs": {
                     "debs": [vars(deb) for deb in used],
                     "wheels": [dict(zip(("name", "version", "sha256"), wheel)) for wheel in wheels_used],
@@ -70,10 +72,17 @@ def _description(source, name):
     return toml
 
 
-def require_runners(root, description):
+def has_runners(source):
+    """Whether the image described in the folder `source` runs code, and not only a browser."""
+    return bool(tomllib.loads((source / "image.toml").read_text(encoding="utf-8")).get("runners"))
+
+
+def require_programs(root, description):
     """Every program and driver that image.toml names must be in the image, or sessions would fail to start."""
-    commands = [("shell", description["shell"]["argv"])]
-    for runner, what in description["runners"].items():
+    commands = [(section, description[section]["argv"]) for section in ("shell", "browser") if section in description]
+    if not commands:
+        raise BuildError("image.toml: there is neither a [shell] nor a [browser], so nothing could be started")
+    for runner, what in description.get("runners", {}).items():
         commands += [(f"runners.{runner}.{field}", what[field]) for field in ("argv", "zygote") if field in what]
     for where, argv in commands:
         for word in argv:

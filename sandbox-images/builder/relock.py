@@ -8,19 +8,21 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from . import apt, debs, lockfile, place, wheels
+from . import apt, debs, lockfile, pipeline, place, wheels
 from .run import BuildError, Progress, output
 
 _HEADER = "# Written by `make images-lock` from requirements.in: CPython 3.11 on Debian 12, x86_64. One wheel, one hash.\n"
 
 
 def relock(here, name):
-    """Writes the lock files of one image, and those of the drivers' npm packages."""
+    """Writes the lock files of one image, and those of the drivers' npm packages if the image has drivers."""
     progress = Progress(name)
     source = here / name
     _debs(progress, here / "images.lock", name, source / "packages.txt")
-    _wheels(progress, source)
-    for folder in [source, *sorted(path.parent for path in (here / "drivers").glob("*/package.json"))]:
+    if (source / "requirements.in").exists():
+        _wheels(progress, source)
+    modules = sorted(path.parent for path in (here / "drivers").glob("*/package.json")) if pipeline.has_runners(source) else []
+    for folder in [*(folder for folder in [source] if (folder / "package.json").exists()), *modules]:
         progress.step(f"choosing npm packages for {folder.name}")
         _npm(folder)
     progress.say(f"locked in {progress.seconds():.0f} s; `git diff` shows what has changed")

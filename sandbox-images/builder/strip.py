@@ -8,6 +8,8 @@ NEVER_UNPACKED = (
     "./usr/share/man", "./usr/share/info", "./usr/share/locale", "./usr/share/lintian", "./usr/share/bug", "./usr/share/doc-base",
     "./usr/share/bash-completion", "./usr/share/gitweb", "./usr/share/pixmaps", "./usr/share/applications", "./usr/share/menu",
     "./etc/apt", "./etc/cron.*", "./etc/init.d", "./etc/logrotate.d", "./etc/pam.d", "./etc/dpkg", "./etc/kernel", "./etc/update-motd.d",
+    # Of Noto CJK's two faces in several weights, the regular sans-serif is enough to read; others are made from it.
+    "./usr/share/fonts/opentype/noto/NotoSerifCJK*", "./usr/share/fonts/opentype/noto/NotoSansCJK-Bold*",
     "./lib/systemd", "./usr/lib/systemd", "./usr/lib/tmpfiles.d", "./usr/lib/sysusers.d", "./var/lib/dpkg", "./var/lib/apt", "./var/cache/apt",
 )
 

@@ -83,7 +83,9 @@ def _certificates(root, authority):
 
 
 def _alternatives(root):
-    """update-alternatives would have chosen these. There is no editor in the image."""
+    """update-alternatives would have chosen these. There is no editor in any image, and no shell in an image without bash."""
+    if not (root / "usr/bin/bash").exists():
+        return
     for name, to in {
         "usr/bin/awk": "gawk", "usr/bin/nawk": "gawk", "usr/bin/which": "which.debianutils", "usr/bin/pager": "less",
         "usr/bin/lzma": "xz", "usr/bin/unlzma": "unxz", "usr/bin/lzcat": "xzcat",

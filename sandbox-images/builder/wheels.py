@@ -30,7 +30,9 @@ def locked(path):
 
 
 def stage(progress, parent, requirements):
-    """`(stage, wheels)`."""
+    """`(stage, wheels)`. An image without requirements.txt has none: the parent is the stage."""
+    if not requirements.exists():
+        return parent, []
     wheels = locked(requirements)
     key = stages.key_of(parent.key, wheels, stages.source_of(enter, fonts, python, strip, tree), Path(__file__))
 
