@@ -83,6 +83,21 @@ impl Traces {
         Self { sandbox: interpreter.sandbox().as_str().to_owned(), uid, processes }
     }
 
+    /// The same with the processes of pid namespaces inside its own, as browsers make them.
+    pub fn of_tree(interpreter: &dyn Interpreter) -> Self {
+        let mut traces = Self::of(interpreter);
+        let all = processes();
+        loop {
+            let known: BTreeSet<i32> = traces.processes.iter().map(|p| p.pid).collect();
+            let more = all.iter().filter(|p| known.contains(&parent(p.pid)) && !known.contains(&p.pid));
+            let before = known.len();
+            traces.processes.extend(more.cloned());
+            if traces.processes.len() == before {
+                return traces;
+            }
+        }
+    }
+
     /// Its processes, as the kernel numbers them outside.
     pub fn pids(&self) -> Vec<i32> {
         self.processes.iter().map(|p| p.pid).collect()
@@ -179,6 +194,13 @@ fn holds(pid: i32, directory: &Path) -> bool {
 fn processes() -> BTreeSet<Process> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| process(entry.file_name().to_str()?.parse().ok()?)).collect()
+}
+
+/// The parent of a process; 0 if it has gone.
+fn parent(pid: i32) -> i32 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+    line.and_then(|n| n.trim().parse().ok()).unwrap_or(0)
 }
 
 fn process(pid: i32) -> Option<Process> {

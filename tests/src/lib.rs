@@ -1,5 +1,6 @@
 //! Support for the tests: what a test needs of the host, a rig around the process backend, and the check that nothing is left.
 
+pub mod browser;
 pub mod calls;
 pub mod leftovers;
 pub mod needs;

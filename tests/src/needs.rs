@@ -46,6 +46,15 @@ pub fn images() -> Option<PathBuf> {
     found
 }
 
+/// Whether the image `name` has been built.
+pub fn image(name: &str) -> bool {
+    let found = images().is_some_and(|dir| dir.join(name).join("current/image.toml").exists());
+    if !found {
+        skip(&format!("the image `{name}` has not been built (make images)"));
+    }
+    found
+}
+
 /// A program that cargo has built beside the tests.
 pub fn built(name: &str) -> Option<PathBuf> {
     // target/debug/deps/kernel-<hash> → target/debug

@@ -16,7 +16,6 @@ use cloister_core::egress::{EgressFactory, EgressHandle};
 use cloister_core::event::{Event, Execution, Outcome, Rich};
 use cloister_core::policy::{Network, Policy, StartMode, Wall};
 use cloister_process::{ProcessBackend, ProcessConfig};
-use std::collections::HashMap;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,15 +80,21 @@ impl Rig {
         let jail_program = needs::built("cloister-jail")?;
         let zygote_library = needs::built("libcloister_jail.so")?;
         let directory = tempfile::tempdir().unwrap();
-        let list = include_str!("../../policies/seccomp/default.json");
-        let filters = cloister_jail::seccomp::compile(list).expect("the shipped list compiles");
+        let lists = [
+            ("seccomp/default.json", include_str!("../../policies/seccomp/default.json")),
+            ("seccomp/browser.json", include_str!("../../policies/seccomp/browser.json")),
+        ];
+        let compiled = |(name, list): (&str, &str)| {
+            (name.to_owned(), cloister_jail::seccomp::compile(list).expect("the shipped lists compile"))
+        };
+        let filters = lists.map(compiled).into();
         let policy = Arc::new(policy);
         let mut config = ProcessConfig {
             state_dir: directory.path().join("sandboxes"),
             images_dir,
             jail_program,
             zygote_library,
-            filters: HashMap::from([(policy.isolation.seccomp.clone(), filters)]),
+            filters,
             pool_size: 0,
             orphan: cloister_process::ORPHAN,
             egress: Arc::new(NoEgress),

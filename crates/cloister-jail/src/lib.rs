@@ -30,6 +30,15 @@ pub fn pidfd(pid: i32) -> Result<std::os::fd::OwnedFd, Errno> {
     sys::pidfd_open(pid)
 }
 
+/// The number, in this pid namespace, of the process behind a pidfd; `None` when it has ended.
+pub fn pid_of(pidfd: impl std::os::fd::AsFd) -> Option<i32> {
+    use std::os::fd::AsRawFd;
+    let path = format!("/proc/self/fdinfo/{}", pidfd.as_fd().as_raw_fd());
+    let text = std::fs::read_to_string(path).ok()?;
+    let pid = text.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()?;
+    (pid > 0).then_some(pid)
+}
+
 /// Kills the sandbox whose init is behind `pidfd`; the kernel ends its whole pid namespace with it. Gone already is no error.
 pub fn kill(pidfd: impl std::os::fd::AsFd) -> Result<(), Errno> {
     match sys::pidfd_kill(pidfd.as_fd()) {

@@ -145,6 +145,17 @@ pub struct Programs {
     pub shell: Vec<String>,
     /// The runner to have ready before the first call.
     pub eager: Option<String>,
+    /// A browser that runs from the sandbox's start to its end.
+    #[serde(default)]
+    pub browser: Option<BrowserProgram>,
+}
+
+/// A Chromium, driven over a pipe: its descriptor 3 takes messages, its descriptor 4 gives them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BrowserProgram {
+    /// Program and arguments.
+    pub argv: Vec<String>,
 }
 
 /// A language driver.

@@ -1,5 +1,6 @@
 //! The process tier: one namespaced, limited, filtered process tree per session.
 
+use crate::browser::Browsers;
 use crate::interpreter::ProcessInterpreter;
 use crate::launcher::Launcher;
 use crate::maker::Maker;
@@ -47,10 +48,11 @@ pub struct ProcessConfig {
 
 /// The backend.
 pub struct ProcessBackend {
-    maker: Arc<Maker>,
+    pub(crate) maker: Arc<Maker>,
     pools: Vec<Arc<Pool>>,
     /// Keeps other servers from taking its groups for a dead server's.
     _hold: Option<cgroup::Hold>,
+    pub(crate) browsers: Browsers,
 }
 
 impl ProcessBackend {
@@ -100,7 +102,7 @@ impl ProcessBackend {
         let pooled = policies.iter().filter(|p| p.tier == "process" && p.start == StartMode::Pool);
         let pools = pooled.map(|policy| Pool::new(Arc::clone(policy), config.pool_size)).collect();
         let maker = Arc::new(Maker::new(config, launcher, groups, findings));
-        Ok(Arc::new(Self { maker, pools, _hold: hold }))
+        Ok(Arc::new(Self { maker, pools, browsers: Browsers::default(), _hold: hold }))
     }
 
     /// Starts to fill the pools. Inside the runtime.

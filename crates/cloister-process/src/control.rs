@@ -1,12 +1,14 @@
 //! The server's end of a control channel: requests out, replies sorted by the call that they belong to.
 
+use crate::translate;
 use bytes::Bytes;
 use cloister_jail::fdpass;
 use cloister_jail::guest::frame::{self, CONTROL, HEADER, Lengths, Reader};
-use cloister_jail::guest::message::{PROTOCOL, Reply, Request};
+use cloister_jail::guest::message::{Handed, PROTOCOL, Reply, Request};
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,10 +25,41 @@ const GREETING: Duration = Duration::from_secs(10);
 /// A reply with its blob.
 pub(crate) type Message = (Reply, Bytes);
 
-/// What init said of its walls, and the listener of the egress proxy.
+/// What init said of its walls, and what it has handed over.
 pub(crate) struct Hello {
     pub(crate) walls: BTreeMap<String, String>,
+    /// The listener of the egress proxy.
     pub(crate) proxy: Option<TcpListener>,
+    /// The server's ends of the browser's pipes: to it, from it.
+    pub(crate) browser: Option<(OwnedFd, OwnedFd)>,
+}
+
+impl Hello {
+    /// Sorts the descriptors by what init said that they are.
+    fn new(walls: BTreeMap<String, String>, handed: &[Handed], fds: Vec<OwnedFd>) -> io::Result<Self> {
+        if handed.len() != fds.len() {
+            let what = format!("the sandbox named {} descriptors and sent {}", handed.len(), fds.len());
+            return Err(io::Error::other(what));
+        }
+        let (mut proxy, mut to, mut from) = (None, None, None);
+        for (what, fd) in handed.iter().zip(fds) {
+            match what {
+                Handed::Proxy => proxy = Some(TcpListener::from(fd)),
+                Handed::ToBrowser => to = Some(fd),
+                Handed::FromBrowser => from = Some(fd),
+            }
+        }
+        Ok(Self { walls, proxy, browser: to.zip(from) })
+    }
+}
+
+/// How a channel has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct End {
+    /// The reason, for clients.
+    pub(crate) why: String,
+    /// The sandbox's program was killed: by the out-of-memory killer, if that has taken one.
+    pub(crate) killed: bool,
 }
 
 /// The channel.
@@ -50,7 +83,7 @@ impl Control {
         let attach = Request::Attach { nonce: nonce.to_owned(), ttl_ms: 0 };
         stream.write_all(&frame::encode(&attach, b"").map_err(io::Error::other)?)?;
         let mut reader = Reader::new(CONTROL);
-        let mut proxy = None;
+        let mut handed_over = Vec::new();
         loop {
             let mut buffer = [0u8; 4096];
             let (read, fds) = fdpass::receive_bytes(&stream, &mut buffer)?;
@@ -60,12 +93,12 @@ impl Control {
                     "the sandbox closed its channel before greeting",
                 ));
             }
-            proxy = proxy.or(fds.into_iter().next().map(TcpListener::from));
+            handed_over.extend(fds);
             reader.push(buffer.get(..read).unwrap_or_default());
             match reader.take::<Reply>().map_err(io::Error::other)? {
                 None => {}
-                Some((Reply::Hello { protocol: PROTOCOL, walls, .. }, _)) => {
-                    return Ok((stream, Hello { walls, proxy }));
+                Some((Reply::Hello { protocol: PROTOCOL, walls, handed }, _)) => {
+                    return Ok((stream, Hello::new(walls, &handed, handed_over)?));
                 }
                 Some((Reply::Hello { protocol, .. }, _)) => {
                     return Err(io::Error::other(format!(
@@ -81,7 +114,7 @@ impl Control {
     pub(crate) fn start(
         stream: StdStream,
         nonce: &str,
-        gone: impl FnOnce(String) + Send + 'static,
+        gone: impl FnOnce(End) + Send + 'static,
     ) -> io::Result<Self> {
         stream.set_read_timeout(None)?;
         stream.set_nonblocking(true)?;
@@ -89,16 +122,19 @@ impl Control {
         let routes: Routes = Arc::new(Mutex::new(Some(HashMap::new())));
         let table = Arc::clone(&routes);
         tokio::spawn(async move {
-            let error = read_all(BufReader::new(reader), &table).await;
+            let (error, farewell) = read_all(BufReader::new(reader), &table).await;
             // Also with something unread on either side: it did not read or write everything before it died.
-            let why = match error.kind() {
-                io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
-                    "the worker ended".to_owned()
-                }
-                _ => format!("the channel to the worker broke: {error}"),
-            };
+            let end = farewell.unwrap_or_else(|| {
+                let why = match error.kind() {
+                    io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
+                        "the worker ended".to_owned()
+                    }
+                    _ => format!("the channel to the worker broke: {error}"),
+                };
+                End { why, killed: false }
+            });
             // First the reason, then the end of every call, which asks for it.
-            gone(why);
+            gone(end);
             *lock(&table) = None;
         });
         Ok(Self { writer: tokio::sync::Mutex::new(Some(writer)), routes, nonce: nonce.to_owned() })
@@ -165,16 +201,19 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Reads until the channel ends, and returns how.
-async fn read_all(mut reader: BufReader<OwnedReadHalf>, routes: &Routes) -> io::Error {
+/// Reads until the channel ends, and returns how, with the reason if init gave one.
+async fn read_all(mut reader: BufReader<OwnedReadHalf>, routes: &Routes) -> (io::Error, Option<End>) {
+    let mut farewell = None;
     loop {
-        if let Err(error) = read_one(&mut reader, routes).await {
-            return error;
+        match read_one(&mut reader, routes).await {
+            Ok(said) => farewell = said.or(farewell),
+            Err(error) => return (error, farewell),
         }
     }
 }
 
-async fn read_one(reader: &mut BufReader<OwnedReadHalf>, routes: &Routes) -> io::Result<()> {
+/// Reads one reply. Returns the reason of the end to come, if that is what it is.
+async fn read_one(reader: &mut BufReader<OwnedReadHalf>, routes: &Routes) -> io::Result<Option<End>> {
     let mut header = [0u8; HEADER];
     reader.read_exact(&mut header).await?;
     let lengths = Lengths::parse(header, CONTROL).map_err(io::Error::other)?;
@@ -184,7 +223,8 @@ async fn read_one(reader: &mut BufReader<OwnedReadHalf>, routes: &Routes) -> io:
     reader.read_exact(&mut blob).await?;
     let reply: Reply = serde_json::from_slice(&json).map_err(io::Error::other)?;
     let key = match &reply {
-        Reply::Hello { .. } => return Ok(()),
+        Reply::Hello { .. } => return Ok(None),
+        Reply::BrowserEnded { status, said } => return Ok(Some(translate::browser_end(*status, said))),
         Reply::Warmed => WARMED,
         Reply::Stdout { id }
         | Reply::Stderr { id }
@@ -199,7 +239,7 @@ async fn read_one(reader: &mut BufReader<OwnedReadHalf>, routes: &Routes) -> io:
     if let Some(route) = route {
         let _: Result<(), _> = route.send((reply, blob.into())).await;
     }
-    Ok(())
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -212,7 +252,7 @@ mod tests {
         let (ours, theirs) = StdStream::pair().unwrap();
         theirs.set_nonblocking(true).unwrap();
         let (sender, reason) = oneshot::channel();
-        let control = Control::start(ours, "nonce", move |why| drop(sender.send(why))).unwrap();
+        let control = Control::start(ours, "nonce", move |end: End| drop(sender.send(end.why))).unwrap();
         (control, UnixStream::from_std(theirs).unwrap(), reason)
     }
 

@@ -35,9 +35,12 @@ struct Description {
     description: String,
     #[serde(default)]
     digest: String,
+    #[serde(default)]
     runners: BTreeMap<String, RunnerDescription>,
     #[serde(default)]
     shell: Shell,
+    #[serde(default)]
+    browser: Option<BrowserDescription>,
     #[serde(default)]
     env: BTreeMap<String, String>,
 }
@@ -59,6 +62,12 @@ struct Shell {
     argv: Vec<String>,
 }
 
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BrowserDescription {
+    argv: Vec<String>,
+}
+
 /// A built image.
 #[derive(Clone, Debug)]
 pub struct Image {
@@ -74,6 +83,8 @@ pub struct Image {
     pub runners: BTreeMap<String, Runner>,
     /// The shell's program and arguments; empty if it has none.
     pub shell: Vec<String>,
+    /// The browser's program and arguments, if it has one.
+    pub browser: Option<Vec<String>>,
     /// Environment of guest programs.
     pub env: BTreeMap<String, String>,
     /// The zygote's program and the modules that it imports, if the image has one.
@@ -104,6 +115,7 @@ impl Image {
                 .map(|(name, r)| (name, Runner { argv: r.argv, interrupt: r.interrupt }))
                 .collect(),
             shell: description.shell.argv,
+            browser: description.browser.map(|browser| browser.argv),
             env: description.env,
             zygote,
         })

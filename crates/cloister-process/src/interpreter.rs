@@ -33,6 +33,16 @@ impl ProcessInterpreter {
         Self { sandbox, policy }
     }
 
+    /// Sets what is left of the sandbox's life.
+    pub(crate) async fn set_ttl(&self, ttl: Duration) -> io::Result<()> {
+        self.sandbox.control.set_ttl(ttl).await
+    }
+
+    /// The sandbox's init, as this host numbers it; `None` when it has been taken down.
+    pub(crate) fn init(&self) -> Option<i32> {
+        self.sandbox.init()
+    }
+
     fn gone(&self) -> InvokeError {
         let reason = self.sandbox.gone.borrow().clone();
         InvokeError::WorkerGone { reason: reason.unwrap_or_else(|| "its channel is closed".into()) }
@@ -76,7 +86,7 @@ impl ProcessInterpreter {
                 Reply::Done { result, .. } => {
                     return Ok(translate::tool(result, blob).unwrap_or(Outcome::Files { files, failed }));
                 }
-                Reply::Hello { .. } | Reply::Warmed => continue,
+                Reply::Hello { .. } | Reply::Warmed | Reply::BrowserEnded { .. } => continue,
             };
             // Nobody listening is no reason to stop: a call goes on when its client has left.
             let _: Result<(), _> = events.send(event).await;

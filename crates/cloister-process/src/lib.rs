@@ -10,9 +10,11 @@
 #![forbid(unsafe_code)]
 
 mod backend;
+mod browser;
 mod control;
 mod ids;
 mod image;
+mod inner;
 mod interpreter;
 mod launcher;
 mod lower;

@@ -4,12 +4,14 @@ use crate::image::Image;
 use cloister_core::policy::{
     Filesystem, Isolation, Languages, NetworkMode, Output, Policy, Resources, StartMode, Time, Wall,
 };
-use cloister_jail::plan::{Jail, Limits, PROXY_PORT, Plan, Programs, VERSION, World};
+use cloister_jail::plan::{BrowserProgram, Jail, Limits, PROXY_PORT, Plan, Programs, VERSION, World};
 use cloister_jail::setup::container;
 use std::time::Duration;
 
 /// Background commands at once per session.
 const TASKS: u32 = 16;
+/// The tier of policies whose sessions are browsers.
+pub(crate) const BROWSER_TIER: &str = "browser";
 /// Home directory; a mount point of every image.
 const HOME: &str = "/home/agent";
 
@@ -67,7 +69,7 @@ pub(crate) fn lower(policy: &Policy, image: &Image, filters: Vec<Vec<u64>>, who:
     let Policy {
         name: _,
         description: _,
-        tier: _,
+        tier,
         image: _,
         start,
         network,
@@ -131,6 +133,7 @@ pub(crate) fn lower(policy: &Policy, image: &Image, filters: Vec<Vec<u64>>, who:
             runners: runners.map(|(name, runner)| (name.clone(), runner.clone())).collect(),
             shell: if *shell { image.shell.clone() } else { Vec::new() },
             eager: eager.filter(|_| warm || *start != StartMode::Exec || runtimes.len() == 1),
+            browser: image.browser.as_ref().filter(|_| tier == BROWSER_TIER).map(|argv| browser(argv, proxy)),
         },
         filters,
         landlock: require.contains(&Wall::Landlock),
@@ -139,6 +142,21 @@ pub(crate) fn lower(policy: &Policy, image: &Image, filters: Vec<Vec<u64>>, who:
         ttl_ms: millis(*session_max),
         orphan_ms: millis(orphan),
     }
+}
+
+/// The browser's program. What a client says never becomes an argument.
+fn browser(argv: &[String], proxy: bool) -> BrowserProgram {
+    let mut argv = argv.to_vec();
+    if proxy {
+        // Before the last, which is the first page. `<-loopback>`: loopback addresses, too, are judged by the proxy and not dialled inside.
+        let place = argv.len().saturating_sub(1).max(1).min(argv.len());
+        let flags = [
+            format!("--proxy-server=http://127.0.0.1:{PROXY_PORT}"),
+            "--proxy-bypass-list=<-loopback>".into(),
+        ];
+        argv.splice(place..place, flags);
+    }
+    BrowserProgram { argv }
 }
 
 /// The environment of guest programs: the image's, the places, and the proxy if there is one. Nothing of the server's.
@@ -195,6 +213,7 @@ mod tests {
             root: PathBuf::from("/image"),
             runners: BTreeMap::from([("python".to_owned(), runner.clone()), ("nodejs".to_owned(), runner)]),
             shell: vec!["/bin/bash".into()],
+            browser: Some(vec!["/chromium".into(), "--remote-debugging-pipe".into(), "about:blank".into()]),
             env: BTreeMap::from([("HOME".to_owned(), "/root".to_owned())]),
             zygote: None,
         }
@@ -230,6 +249,21 @@ mod tests {
         let plan = plan(&policy);
         assert_eq!(plan.programs.runners.keys().collect::<Vec<_>>(), ["nodejs"]);
         assert!(plan.programs.shell.is_empty());
+    }
+
+    #[test]
+    fn only_a_browser_policy_starts_the_images_browser_and_only_a_network_gives_it_a_proxy() {
+        let mut policy = Policy::built_in("test");
+        assert!(plan(&policy).programs.browser.is_none());
+        policy.tier = BROWSER_TIER.into();
+        let argv = |policy: &Policy| plan(policy).programs.browser.unwrap().argv;
+        assert_eq!(argv(&policy), ["/chromium", "--remote-debugging-pipe", "about:blank"]);
+        policy.network.mode = NetworkMode::Open;
+        let open = argv(&policy);
+        assert_eq!(open.first().map(String::as_str), Some("/chromium"));
+        assert_eq!(open.last().map(String::as_str), Some("about:blank"));
+        assert!(open.contains(&"--proxy-server=http://127.0.0.1:3128".to_owned()), "{open:?}");
+        assert!(open.contains(&"--proxy-bypass-list=<-loopback>".to_owned()), "{open:?}");
     }
 
     #[test]

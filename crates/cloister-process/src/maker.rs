@@ -7,7 +7,7 @@
 //! Every step leaves what it has made in [`Remains`], which takes it down unless it ends up in a [`Sandbox`].
 
 use crate::backend::ProcessConfig;
-use crate::control::Control;
+use crate::control::{Control, End};
 use crate::ids::{Ids, Outer};
 use crate::image::Image;
 use crate::launcher::Launcher;
@@ -232,8 +232,11 @@ impl Maker {
             remains.egress = Some(served.map_err(|e| step("serve the sandbox's way out", e))?);
         }
         let (sender, gone) = watch::channel(None);
-        let told = move |why| {
-            sender.send_replace(Some(why));
+        let measured = remains.group.clone();
+        let told = move |end: End| {
+            let out_of_memory = end.killed && measured.is_some_and(|group| group.usage().oom_kills > 0);
+            let memory = if out_of_memory { "; the session had reached its memory limit" } else { "" };
+            sender.send_replace(Some(end.why + memory));
         };
         let control = Control::start(stream, &birth.nonce, told).map_err(failed)?;
         let mut walls: Vec<_> = hello.walls.into_iter().collect();
@@ -242,7 +245,8 @@ impl Maker {
             walls.push(("jail".into(), "container: user, chroot, Landlock, seccomp; no namespaces".into()));
         }
         let group = remains.group.clone();
-        Ok(Sandbox { id: birth.id, control, walls, gone, group, remains: Mutex::new(Some(remains)) })
+        let browser = Mutex::new(hello.browser);
+        Ok(Sandbox { id: birth.id, control, walls, gone, browser, group, remains: Mutex::new(Some(remains)) })
     }
 
     fn filters(&self, policy: &Policy) -> Result<Vec<Vec<u64>>, StartError> {

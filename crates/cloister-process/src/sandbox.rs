@@ -5,6 +5,7 @@ use crate::remains::Remains;
 use cloister_core::SandboxId;
 use cloister_core::backend::StopReport;
 use cloister_jail::cgroup::{Group, Usage};
+use std::os::fd::OwnedFd;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::watch;
 
@@ -15,6 +16,8 @@ pub(crate) struct Sandbox {
     pub(crate) walls: Vec<(String, String)>,
     /// Set, with the reason, when the channel has ended.
     pub(crate) gone: watch::Receiver<Option<String>>,
+    /// The server's ends of the browser's pipes, until they are taken: to it, from it.
+    pub(crate) browser: Mutex<Option<(OwnedFd, OwnedFd)>>,
     pub(crate) group: Option<Group>,
     pub(crate) remains: Mutex<Option<Remains>>,
 }
@@ -26,6 +29,12 @@ impl Sandbox {
         let Some(remains) = remains else { return StopReport::default() };
         let destroyed = tokio::task::spawn_blocking(move || remains.take_down()).await;
         destroyed.unwrap_or_else(|e| StopReport { killed: false, left_behind: vec![e.to_string()] })
+    }
+
+    /// Its init's number on this host; `None` when it has been taken down.
+    pub(crate) fn init(&self) -> Option<i32> {
+        let remains = self.remains.lock().unwrap_or_else(PoisonError::into_inner);
+        cloister_jail::pid_of(remains.as_ref()?.pidfd.as_ref()?)
     }
 
     /// Whether its channel has not ended.

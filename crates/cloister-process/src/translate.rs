@@ -1,5 +1,6 @@
 //! Replies of init as events of a call.
 
+use crate::control::End;
 use bytes::Bytes;
 use cloister_core::event::{
     Ended, Entry, EntryKind, Event, Execution, FileChange, GuestError, LimitHit, Outcome, PathFailure, Rich,
@@ -26,6 +27,29 @@ pub(crate) fn rich(forms: Vec<Form>, blob: &Bytes) -> Rich {
     }
     rich
 }
+
+/// Characters of a browser's own last words in the reason of its end.
+const LAST_WORDS: usize = 300;
+
+/// The end of a browser, in a sentence. What it has said is a guest's text: one line, without control characters.
+pub(crate) fn browser_end(status: i32, said: &str) -> End {
+    let mut why = match status {
+        0 => "the browser has ended".to_owned(),
+        129.. => format!("the browser was killed by signal {}", status - 128),
+        status => format!("the browser has ended with exit code {status}"),
+    };
+    let words = said.split(|c: char| c.is_control() || c.is_whitespace()).filter(|word| !word.is_empty());
+    let said = words.collect::<Vec<_>>().join(" ");
+    if status != 0 && !said.is_empty() {
+        let skip = said.chars().count().saturating_sub(LAST_WORDS);
+        why.push_str("; the last that it said: ");
+        why.extend(said.chars().skip(skip));
+    }
+    End { why, killed: status == 128 + KILL }
+}
+
+/// SIGKILL.
+const KILL: i32 = 9;
 
 /// What the cgroup said before and after a call.
 pub(crate) type Measured = Option<(cgroup::Usage, cgroup::Usage)>;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Version of the control channel; init and server refuse each other when it differs.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// Server to init.
 #[derive(Debug, Serialize, Deserialize)]
@@ -125,8 +125,15 @@ pub enum Reply {
         protocol: u32,
         /// What init sees of its own walls: name and value.
         walls: BTreeMap<String, String>,
-        /// The proxy listener's descriptor comes with this frame (as ancillary data).
-        proxy: bool,
+        /// What the descriptors are that come with this frame (as ancillary data), in their order.
+        handed: Vec<Handed>,
+    },
+    /// The browser has ended, and the sandbox ends with it. The last frame of a connection.
+    BrowserEnded {
+        /// Its exit code, or 128 and the number of the signal that killed it.
+        status: i32,
+        /// The last that it wrote to descriptors 1 and 2: text of the guest.
+        said: String,
     },
     /// Answer to `Warm`.
     Warmed,
@@ -177,6 +184,18 @@ pub enum Reply {
         /// Its result.
         result: ToolResult,
     },
+}
+
+/// A descriptor that init hands to the server. A server that attaches again gets it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Handed {
+    /// The listener of the egress proxy.
+    Proxy,
+    /// What is written to it arrives at the browser's descriptor 3.
+    ToBrowser,
+    /// What the browser writes to its descriptor 4 is read from it.
+    FromBrowser,
 }
 
 /// One form of a display.

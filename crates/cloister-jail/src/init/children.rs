@@ -1,5 +1,6 @@
-//! The end of children: workers, background commands, and the orphans that init has inherited.
+//! The end of children: workers, background commands, the browser, and the orphans that init has inherited.
 
+use super::browser::Browser;
 use super::events::Init;
 use super::results::Look;
 use crate::guest::message::Reply;
@@ -28,6 +29,9 @@ impl Init {
         if let Some(task) = self.tasks.iter_mut().find(|t| t.running() && t.pid == pid) {
             return task.ended(status);
         }
+        if self.browser.as_ref().is_some_and(|browser| browser.pid == pid) {
+            return self.browser_ended(status);
+        }
         let Some(name) = self.workers.iter().find(|(_, w)| w.pid == pid).map(|(n, _)| n.clone()) else {
             return;
         };
@@ -55,10 +59,18 @@ impl Init {
         self.last_words.insert(name, late);
     }
 
+    /// The sandbox was there for its browser.
+    fn browser_ended(&mut self, status: i32) {
+        let said = self.browser.take().map(Browser::last_words).unwrap_or_default();
+        self.connection.send(&Reply::BrowserEnded { status, said }, b"");
+        self.ending = true;
+    }
+
     /// Leaders of the sessions that init started, without `except`.
     pub(super) fn leaders(&self, except: Option<Pid>) -> Vec<Pid> {
         let workers = self.workers.values().map(|w| w.pid);
         let tasks = self.tasks.iter().filter(|t| t.running()).map(|t| t.pid);
-        workers.chain(tasks).filter(|&pid| Some(pid) != except).collect()
+        let browser = self.browser.iter().map(|b| b.pid);
+        workers.chain(tasks).chain(browser).filter(|&pid| Some(pid) != except).collect()
     }
 }

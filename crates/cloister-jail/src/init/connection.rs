@@ -1,12 +1,11 @@
 //! The control channel: one server at a time, which must know the nonce; what it has not read yet waits for the next one.
 
 use crate::guest::frame::{self, CONTROL, Caps, Reader};
-use crate::guest::message::{PROTOCOL, Reply, Report, Request, ToolResult};
+use crate::guest::message::{Handed, PROTOCOL, Reply, Report, Request, ToolResult};
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessage, MsgFlags, recv, send, sendmsg};
 use std::collections::VecDeque;
 use std::io::IoSlice;
-use std::net::TcpListener;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 /// Bytes that may wait for a slow server before guests are no longer read: their pipes fill, and they wait in turn.
@@ -194,16 +193,16 @@ impl Connection {
         arrived
     }
 
-    /// Greets a server that has attached, ahead of everything that waits, with the proxy's listener if there is one.
+    /// Greets a server that has attached, ahead of everything that waits, and hands it descriptors.
     pub(super) fn hello(
         &mut self,
         walls: std::collections::BTreeMap<String, String>,
-        proxy: Option<&TcpListener>,
+        handed: Vec<(Handed, RawFd)>,
     ) {
         let Some(stream) = &self.stream else { return };
-        let hello = Reply::Hello { protocol: PROTOCOL, walls, proxy: proxy.is_some() };
+        let (handed, rights): (Vec<Handed>, Vec<RawFd>) = handed.into_iter().unzip();
+        let hello = Reply::Hello { protocol: PROTOCOL, walls, handed };
         let Ok(bytes) = frame::encode(&hello, b"") else { return };
-        let rights: Vec<RawFd> = proxy.iter().map(|l| l.as_raw_fd()).collect();
         let control = [ControlMessage::ScmRights(&rights)];
         let control: &[ControlMessage<'_>] = if rights.is_empty() { &[] } else { &control };
         // A few hundred bytes into an empty socket buffer: they fit whole, or the peer is gone.

@@ -1,4 +1,4 @@
-//! Init's loop: one poll(2) over the control channel, the workers, the background commands and dying children.
+//! Init's loop: one poll(2) over the control channel, the workers, the background commands, the browser and dying children.
 //!
 //! ```text
 //!   poll ─┬─ server ──▶ requests.rs ─▶ calls, tasks, file tools
@@ -7,6 +7,7 @@
 //!         └─ time ────▶ tick
 //! ```
 
+use super::browser::Browser;
 use super::call::{Call, On};
 use super::connection::{Arrived, Connection};
 use super::requests::Reading;
@@ -14,6 +15,7 @@ use super::score::Score;
 use super::task::Task;
 use super::walls;
 use super::worker::{Late, Worker};
+use crate::guest::message::Handed;
 use crate::plan::Plan;
 use crate::spawn::Step;
 use crate::sys;
@@ -39,6 +41,7 @@ pub(super) struct Init {
     pub(super) last_words: BTreeMap<String, Late>,
     pub(super) call: Option<Call>,
     pub(super) tasks: Vec<Task>,
+    pub(super) browser: Option<Browser>,
     pub(super) reads: VecDeque<Reading>,
     /// The driver that has been asked to warm up.
     pub(super) warming: Option<String>,
@@ -58,6 +61,7 @@ enum Source {
     Requests(String),
     Output(String, usize),
     Task(usize),
+    Browser(usize),
 }
 
 impl Init {
@@ -87,6 +91,7 @@ impl Init {
             last_words: BTreeMap::new(),
             call: None,
             tasks: Vec::new(),
+            browser: None,
             reads: VecDeque::new(),
             warming: None,
             ending: false,
@@ -96,6 +101,9 @@ impl Init {
                 Some(worker) => drop(init.workers.insert(name, worker)),
                 None => init.ensure_worker(&On::Driver(name))?,
             }
+        }
+        if let Some(program) = &init.plan.programs.browser {
+            init.browser = Some(Browser::start(&init.plan, &init.score, program)?);
         }
         Ok(init)
     }
@@ -150,6 +158,9 @@ impl Init {
             for pipe in [&task.stdout.pipe, &task.stderr.pipe].into_iter().flatten() {
                 list.push((Source::Task(n), pipe.as_raw_fd(), PollFlags::POLLIN));
             }
+        }
+        for (n, fd) in self.browser.iter().flat_map(Browser::outputs) {
+            list.push((Source::Browser(n), fd, PollFlags::POLLIN));
         }
         list.into_iter().map(|(source, fd, flags)| (source, (fd, flags))).unzip()
     }
@@ -228,6 +239,11 @@ impl Init {
                     task.stderr.drain();
                 }
             }
+            Source::Browser(n) => {
+                if let Some(browser) = &mut self.browser {
+                    browser.listen(n);
+                }
+            }
         }
     }
 
@@ -235,7 +251,10 @@ impl Init {
         for arrived in arrived {
             match arrived {
                 Arrived::Attached => {
-                    self.connection.hello(walls::look(self.plan.landlock), self.proxy.as_ref());
+                    let proxy = self.proxy.iter().map(|listener| (Handed::Proxy, listener.as_raw_fd()));
+                    let browser = self.browser.iter().flat_map(Browser::handed);
+                    let handed = proxy.chain(browser).collect();
+                    self.connection.hello(walls::look(self.plan.landlock), handed);
                 }
                 Arrived::Life { ttl_ms } => self.expires = Instant::now() + Duration::from_millis(ttl_ms),
                 Arrived::Request(request, blob) => self.request(request, blob),

@@ -3,7 +3,8 @@
 //! ```text
 //!            ctl.sock                                  ┌─ cell channel + 2 pipes ─▶ driver (python, nodejs, deno)
 //!   server ───────────▶ Init { connection, call, … } ──┼─ script + status pipe ───▶ bash
-//!                         one poll(2) loop             └─ 2 pipes each ───────────▶ background commands
+//!                         one poll(2) loop             ├─ 2 pipes each ───────────▶ background commands
+//!                                                      └─ 2 pipes, passed up ─────▶ browser
 //! ```
 //!
 //! It is confined like everything that it starts, so taking it over would gain a guest nothing but its own session; and it is
@@ -11,6 +12,7 @@
 //! ends), when told to, at the sandbox's age limit, or when no server has been attached for too long: nothing depends on a server
 //! that may have crashed.
 
+mod browser;
 mod call;
 mod children;
 mod connection;

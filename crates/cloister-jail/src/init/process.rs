@@ -25,6 +25,17 @@ pub(super) fn start(
     extra: &[(&str, String)],
     wiring: Wiring<'_>,
 ) -> Result<Pid, Step> {
+    start_in(plan, || score.fork(), argv, extra, wiring)
+}
+
+/// The same in the process that `fork` makes.
+pub(super) fn start_in(
+    plan: &Plan,
+    fork: impl FnOnce() -> Result<Option<i32>, Step>,
+    argv: &[String],
+    extra: &[(&str, String)],
+    wiring: Wiring<'_>,
+) -> Result<Pid, Step> {
     // Everything that can fail or allocates is done before the fork.
     let text = |s: &str| {
         let nul = "a NUL character in an argument or a variable";
@@ -37,7 +48,7 @@ pub(super) fn start(
     for (name, value) in extra {
         env.push(text(&format!("{name}={value}"))?);
     }
-    match score.fork()? {
+    match fork()? {
         Some(pid) => Ok(Pid::from_raw(pid)),
         None => {
             let ready = wire(wiring).and_then(|()| become_program(plan));

@@ -14,6 +14,10 @@ use std::os::unix::fs::FileExt;
 /// The score of guest programs: the highest there is.
 const GUESTS: &[u8] = b"1000";
 
+/// The score of a browser: above init's, and below those that it gives to its own children (200, 300), so that a hungry page costs
+/// the page.
+pub(super) const BROWSER: &[u8] = b"100";
+
 /// Init's score, and how to change it.
 #[derive(Debug)]
 pub(super) struct Score(Option<(File, Vec<u8>)>);
@@ -33,8 +37,13 @@ impl Score {
 
     /// Forks; `Ok(None)` in the child, which has the guests' score.
     pub(super) fn fork(&self) -> Result<Option<i32>, Step> {
+        self.fork_with(GUESTS)
+    }
+
+    /// The same with a score of its own.
+    pub(super) fn fork_with(&self, score: &[u8]) -> Result<Option<i32>, Step> {
         let write = |bytes: &[u8]| self.0.as_ref().map_or(Ok(0), |(file, _)| file.write_at(bytes, 0));
-        write(GUESTS).map_err(|e| {
+        write(score).map_err(|e| {
             Step::at("raise the out-of-memory score")(Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO)))
         })?;
         let forked = sys::fork();

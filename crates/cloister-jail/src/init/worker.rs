@@ -94,7 +94,7 @@ impl Outputs {
     }
 }
 
-fn unblock(fd: &OwnedFd) -> Result<(), Step> {
+pub(super) fn unblock(fd: &OwnedFd) -> Result<(), Step> {
     fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
         .map(drop)
         .map_err(Step::at("make a descriptor non-blocking"))

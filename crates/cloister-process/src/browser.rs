@@ -1,0 +1,119 @@
+//! Jailed browsers: a sandbox whose program is a Chromium, and the two ends of its debugging pipe.
+//!
+//! ```text
+//!   launch ─▶ Maker::make ─▶ init starts Chromium ─▶ Hello{to, from} ─▶ Chromium { sandbox, to, from, workspace }
+//! ```
+//!
+//! What is said over the pipe is not looked at here.
+
+use crate::backend::ProcessBackend;
+use crate::inner;
+use crate::interpreter::ProcessInterpreter;
+use async_trait::async_trait;
+use cloister_core::SandboxId;
+use cloister_core::backend::{EventSink, Interpreter, InvokeError, StartError, StopReport, Unavailable};
+use cloister_core::browser::{BrowserHost, Chromium, Proxies};
+use cloister_core::command::ToolCall;
+use cloister_core::policy::Policy;
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+/// The browsers that run, by their sandbox: whoever holds one sees an [`Interpreter`], and its life is set through it.
+pub(crate) type Browsers = Mutex<HashMap<SandboxId, Weak<ProcessInterpreter>>>;
+
+/// A sandbox with a browser in it: the file tools, and no code.
+struct BrowserSandbox {
+    inner: Arc<ProcessInterpreter>,
+}
+
+#[async_trait]
+impl BrowserHost for ProcessBackend {
+    fn probe(&self) -> Result<(), Unavailable> {
+        let needed = ["namespaces", "root", "seccomp", "landlock"];
+        let missing = self.findings().iter().find(|f| !f.ok && needed.contains(&f.wall.as_str()));
+        missing.map_or(Ok(()), |f| {
+            Err(Unavailable { what: format!("{} ({})", f.wall, f.detail), advice: f.advice.clone() })
+        })
+    }
+
+    async fn launch(&self, policy: Arc<Policy>, proxies: Proxies) -> Result<Chromium, StartError> {
+        if !proxies.upstream.is_empty() {
+            let why = io::Error::new(
+                io::ErrorKind::Unsupported,
+                "the egress of this server does not chain proxies; start the session without proxyConfiguration",
+            );
+            return Err(StartError::Step { step: "use an upstream proxy".into(), source: why });
+        }
+        let workspace = policy.filesystem.workspace.clone();
+        let image = policy.image.clone();
+        let sandbox = self.maker.make(Arc::clone(&policy)).await?;
+        let pipes = lock(&sandbox.browser).take();
+        let Some((to, from)) = pipes else {
+            sandbox.destroy().await;
+            let what =
+                "it has no [browser], or the policy's tier is not `browser`; choose another image or policy";
+            return Err(StartError::Image { image, what: what.into() });
+        };
+        let inner = Arc::new(ProcessInterpreter::new(sandbox, policy));
+        let mut browsers = lock(&self.browsers);
+        browsers.retain(|_, browser| browser.strong_count() > 0);
+        browsers.insert(inner.sandbox(), Arc::downgrade(&inner));
+        Ok(Chromium { sandbox: Arc::new(BrowserSandbox { inner }), to, from, workspace })
+    }
+
+    async fn set_ttl(&self, chromium: &dyn Interpreter, ttl: Duration) -> Result<(), StartError> {
+        let step = |source| StartError::Step { step: "set the sandbox's life".into(), source };
+        let browser = lock(&self.browsers).get(&chromium.sandbox()).and_then(Weak::upgrade);
+        let browser = browser.ok_or_else(|| step(io::ErrorKind::NotConnected.into()))?;
+        browser.set_ttl(ttl).await.map_err(step)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[async_trait]
+impl Interpreter for BrowserSandbox {
+    fn sandbox(&self) -> SandboxId {
+        self.inner.sandbox()
+    }
+
+    async fn invoke(&self, call: ToolCall, deadline: Duration, events: EventSink) -> Result<(), InvokeError> {
+        match call {
+            ToolCall::ReadFiles { .. }
+            | ToolCall::WriteFiles { .. }
+            | ToolCall::ListFiles { .. }
+            | ToolCall::RemoveFiles { .. }
+            | ToolCall::ReadRange { .. } => self.inner.invoke(call, deadline, events).await,
+            ToolCall::ExecuteCode { .. }
+            | ToolCall::ExecuteCommand { .. }
+            | ToolCall::StartCommandExecution { .. }
+            | ToolCall::GetTask { .. }
+            | ToolCall::StopTask { .. } => Err(InvokeError::NotSupported(
+                "this session has a browser and runs no code; start a code interpreter session for that"
+                    .into(),
+            )),
+        }
+    }
+
+    async fn interrupt(&self) {
+        // Nothing in the foreground: the file tools answer at once.
+    }
+
+    async fn exited(&self) -> String {
+        self.inner.exited().await
+    }
+
+    async fn stop(&self, grace: Duration) -> StopReport {
+        self.inner.stop(grace).await
+    }
+
+    fn walls(&self) -> Vec<(String, String)> {
+        let mut walls = self.inner.walls();
+        walls.extend(self.inner.init().map(inner::walls).unwrap_or_default());
+        walls
+    }
+}

@@ -1,0 +1,9 @@
+//! The browser tier against a real Chromium: what it does inside its walls, and what it cannot do.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests: a failure in one is a failed test"
+)]
+
+mod jail_alive;
