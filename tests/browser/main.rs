@@ -7,3 +7,4 @@
 )]
 
 mod jail_alive;
+mod jail_walls;

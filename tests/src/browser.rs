@@ -136,6 +136,11 @@ impl Driven {
         answer["result"].clone()
     }
 
+    /// Every process of its sandbox, init first.
+    pub fn processes(&self) -> Vec<Process> {
+        Traces::of_tree(&*self.sandbox).pids().into_iter().map(|pid| Process { pid }).collect()
+    }
+
     /// The value of a wall; empty if it is not among them.
     pub fn wall(&self, name: &str) -> String {
         let walls = self.sandbox.walls();
@@ -149,5 +154,51 @@ impl Driven {
         assert!(report.left_behind.is_empty(), "left behind: {:?}", report.left_behind);
         let left = traces.left();
         assert!(left.is_empty(), "the sandbox leaves {left:?}");
+    }
+}
+
+/// A process of a browser's sandbox, as this host's /proc shows it.
+#[derive(Debug)]
+pub struct Process {
+    /// Its number on this host.
+    pub pid: i32,
+}
+
+impl Process {
+    /// A line of its status; empty if it has gone.
+    pub fn field(&self, name: &str) -> String {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.unwrap_or("").trim().to_owned()
+    }
+
+    /// In how many nested pid namespaces it has a number.
+    pub fn depth(&self) -> usize {
+        self.field("NSpid").split_whitespace().count()
+    }
+
+    /// Which namespace it is in; needs root for most.
+    pub fn namespace(&self, name: &str) -> String {
+        let link = std::fs::read_link(format!("/proc/{}/ns/{name}", self.pid));
+        link.map(|link| link.display().to_string()).unwrap_or_default()
+    }
+
+    /// Its command line. What a zygote has forked has one string with spaces.
+    pub fn command(&self) -> Vec<String> {
+        let line = std::fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
+        let words = line.split(|&b| b == 0 || b == b' ').filter(|word| !word.is_empty());
+        words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+    }
+
+    /// Whether it draws pages.
+    pub fn is_renderer(&self) -> bool {
+        self.command().iter().any(|word| word == "--type=renderer")
+    }
+
+    /// Whether it is the browser's main process.
+    pub fn is_browser(&self) -> bool {
+        let command = self.command();
+        command.iter().any(|word| word == "--remote-debugging-pipe")
+            && !command.iter().any(|word| word.starts_with("--type="))
     }
 }

@@ -39,16 +39,9 @@ impl BrowserHost for ProcessBackend {
     }
 
     async fn launch(&self, policy: Arc<Policy>, proxies: Proxies) -> Result<Chromium, StartError> {
-        if !proxies.upstream.is_empty() {
-            let why = io::Error::new(
-                io::ErrorKind::Unsupported,
-                "the egress of this server does not chain proxies; start the session without proxyConfiguration",
-            );
-            return Err(StartError::Step { step: "use an upstream proxy".into(), source: why });
-        }
         let workspace = policy.filesystem.workspace.clone();
         let image = policy.image.clone();
-        let sandbox = self.maker.make(Arc::clone(&policy)).await?;
+        let sandbox = self.maker.make_with(Arc::clone(&policy), proxies).await?;
         let pipes = lock(&sandbox.browser).take();
         let Some((to, from)) = pipes else {
             sandbox.destroy().await;
@@ -82,21 +75,19 @@ impl Interpreter for BrowserSandbox {
     }
 
     async fn invoke(&self, call: ToolCall, deadline: Duration, events: EventSink) -> Result<(), InvokeError> {
-        match call {
+        let on_files = matches!(
+            call,
             ToolCall::ReadFiles { .. }
-            | ToolCall::WriteFiles { .. }
-            | ToolCall::ListFiles { .. }
-            | ToolCall::RemoveFiles { .. }
-            | ToolCall::ReadRange { .. } => self.inner.invoke(call, deadline, events).await,
-            ToolCall::ExecuteCode { .. }
-            | ToolCall::ExecuteCommand { .. }
-            | ToolCall::StartCommandExecution { .. }
-            | ToolCall::GetTask { .. }
-            | ToolCall::StopTask { .. } => Err(InvokeError::NotSupported(
-                "this session has a browser and runs no code; start a code interpreter session for that"
-                    .into(),
-            )),
+                | ToolCall::WriteFiles { .. }
+                | ToolCall::ListFiles { .. }
+                | ToolCall::RemoveFiles { .. }
+                | ToolCall::ReadRange { .. }
+        );
+        if on_files {
+            return self.inner.invoke(call, deadline, events).await;
         }
+        let why = "this session has a browser and runs no code; start a code interpreter session for that";
+        Err(InvokeError::NotSupported(why.into()))
     }
 
     async fn interrupt(&self) {

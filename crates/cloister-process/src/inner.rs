@@ -32,15 +32,14 @@ pub(crate) fn walls(init: i32) -> Vec<(String, String)> {
         let modes = renderers.iter().map(|&pid| field(pid, "Seccomp"));
         let modes: BTreeSet<String> = modes.map(Option::unwrap_or_default).collect();
         walls.insert("renderer_seccomp_mode", modes.iter().cloned().collect::<Vec<_>>().join(" "));
-        for (name, namespace) in [("renderer_user_namespace", "user"), ("renderer_network_namespace", "net")]
-        {
-            let own = renderers.iter().all(|&pid| differs(init, pid, namespace));
-            walls.insert(name, if own { "own" } else { "the sandbox's" }.into());
+        let user = ("renderer_user_namespace", "user");
+        for (name, namespace) in [user, ("renderer_network_namespace", "net")] {
+            walls.insert(name, whose(init, &renderers, namespace).into());
         }
         let filters = |pid| field(pid, "Seccomp_filters").and_then(|n| n.parse::<u32>().ok()).unwrap_or(0);
         let more = renderers.iter().all(|&pid| filters(pid) > filters(init));
-        let inside = depth > 2 && renderers.iter().all(|&pid| differs(init, pid, "user"));
-        let own = match (inside, more) {
+        // A pid namespace inside ours takes a user namespace inside ours: nobody in the sandbox has a capability.
+        let own = match (depth > 2, more) {
             (true, true) => "on: namespaces, seccomp",
             (true, false) => "partly: namespaces only",
             (false, true) => "partly: seccomp only",
@@ -91,8 +90,14 @@ fn field(pid: i32, name: &str) -> Option<String> {
     Some(line.trim().to_owned())
 }
 
-/// Whether both can be read and are not the same.
-fn differs(one: i32, other: i32, namespace: &str) -> bool {
+/// Whose namespace the processes are in. Init and renderers are not dumpable, so that a server without root may not look.
+fn whose(init: i32, processes: &[i32], namespace: &str) -> &'static str {
     let link = |pid: i32| -> Option<PathBuf> { fs::read_link(format!("/proc/{pid}/ns/{namespace}")).ok() };
-    link(one).zip(link(other)).is_some_and(|(one, other)| one != other)
+    let Some(ours) = link(init) else { return "not known" };
+    let theirs: Option<Vec<PathBuf>> = processes.iter().map(|&pid| link(pid)).collect();
+    match theirs {
+        None => "not known",
+        Some(links) if links.iter().all(|link| *link != ours) => "own",
+        Some(_) => "the sandbox's",
+    }
 }

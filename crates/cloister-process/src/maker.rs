@@ -100,24 +100,33 @@ impl Maker {
 
     /// A new sandbox under `policy`. Given up half-way, it is finished in the background and taken down there.
     pub(crate) async fn make(self: &Arc<Self>, policy: Arc<Policy>) -> Result<Sandbox, StartError> {
+        self.make_with(policy, Proxies::default()).await
+    }
+
+    /// The same with upstream proxies behind its way out.
+    pub(crate) async fn make_with(
+        self: &Arc<Self>,
+        policy: Arc<Policy>,
+        proxies: Proxies,
+    ) -> Result<Sandbox, StartError> {
         walls::check(&self.findings, &policy)?;
         let maker = Arc::clone(self);
-        let made = tokio::task::spawn_blocking(move || maker.make_blocking(&policy)).await;
+        let made = tokio::task::spawn_blocking(move || maker.make_blocking(&policy, &proxies)).await;
         made.map_err(|e| step("make the sandbox", io::Error::other(e)))?
     }
 
-    fn make_blocking(&self, policy: &Policy) -> Result<Sandbox, StartError> {
-        match self.attempt(policy, Fork::IfPossible) {
+    fn make_blocking(&self, policy: &Policy, proxies: &Proxies) -> Result<Sandbox, StartError> {
+        match self.attempt(policy, proxies, Fork::IfPossible) {
             Err(Failure::Lost(error)) => {
                 tracing::warn!(%error, "what was begun of a sandbox is taken down, and it is made anew, from scratch");
-                Ok(self.attempt(policy, Fork::No)?)
+                Ok(self.attempt(policy, proxies, Fork::No)?)
             }
             other => Ok(other?),
         }
     }
 
     /// One attempt, which leaves nothing if it fails.
-    fn attempt(&self, policy: &Policy, fork: Fork) -> Result<Sandbox, Failure> {
+    fn attempt(&self, policy: &Policy, proxies: &Proxies, fork: Fork) -> Result<Sandbox, Failure> {
         let image = Image::load(&self.config.images_dir, &policy.image)
             .map_err(|e| StartError::Image { image: policy.image.clone(), what: e.to_string() })?;
         let filters = self.filters(policy)?;
@@ -142,7 +151,7 @@ impl Maker {
         let plan = lower::lower(policy, &image, filters, identity);
         let pipe = self.order(plan, zygote.as_deref(), listener, doors, &mut remains)?;
         stand(report::read(pipe, report::PATIENCE))?;
-        let mut sandbox = self.attach(birth, policy, remains)?;
+        let mut sandbox = self.attach(birth, policy, proxies, remains)?;
         let origin = if zygote.is_some() { "zygote" } else { "exec" };
         sandbox.walls.push(("start".into(), origin.into()));
         sandbox.walls.push(("image".into(), image.name));
@@ -222,7 +231,18 @@ impl Maker {
     }
 
     /// Speaks to a sandbox whose walls stand. Inside the runtime.
-    fn attach(&self, birth: Birth, policy: &Policy, mut remains: Remains) -> Result<Sandbox, StartError> {
+    fn attach(
+        &self,
+        birth: Birth,
+        policy: &Policy,
+        proxies: &Proxies,
+        mut remains: Remains,
+    ) -> Result<Sandbox, StartError> {
+        if !proxies.upstream.is_empty() {
+            let why = "the way out of this server chains no proxies; start the session without them";
+            let unsupported = io::Error::new(io::ErrorKind::Unsupported, why);
+            return Err(step("use an upstream proxy", unsupported));
+        }
         let failed = |e| step("attach to the sandbox", e);
         let stream = connect(remains.directory.as_deref().unwrap_or(Path::new(""))).map_err(failed)?;
         let (stream, hello) = Control::attach(stream, &birth.nonce).map_err(failed)?;
