@@ -72,7 +72,7 @@ test-rust: build ## The tests of the Rust crates (TESTS="-p NAME" for one)
 	fi
 
 .PHONY: test-user
-test-user: build ## The kernel tests as an ordinary user (when run as root)
+test-user: build ## The kernel and browser tests as an ordinary user (when run as root)
 	@scripts/cpython-tests.sh
 	@scripts/test-as-user.sh
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the kernel tests as an ordinary user: the same promises must hold without root, in a user namespace.
+# Runs the kernel and the browser tests as an ordinary user: the same promises must hold without root, in a user namespace.
 #
 # As root, a user that exists nowhere is borrowed, and the cache (which usually lies in root's home) is bound to a place that this
 # user can reach, in a mount namespace that ends with the tests. As an ordinary user, the tests have run as one already.
@@ -14,9 +14,9 @@ fi
 user=64123
 cache=${CLOISTER_CACHE:-$HOME/.cache/cloister}
 
-binary=$(cargo test --locked -p cloister-tests --test kernel --no-run --message-format=json 2>/dev/null |
-    jq -r 'select(.executable != null and .target.name == "kernel") | .executable')
-[ -n "$binary" ] || { echo "test-as-user: the kernel tests could not be built" >&2; exit 1; }
+binaries=$(cargo test --locked -p cloister-tests --test kernel --test browser --no-run --message-format=json 2>/dev/null |
+    jq -r 'select(.executable != null and .target.kind == ["test"]) | .executable')
+[ "$(wc -w <<<"$binaries")" -eq 2 ] || { echo "test-as-user: the tests could not be built" >&2; exit 1; }
 
 home=$(mktemp -d)
 trap 'rm -rf "$home"' EXIT
@@ -26,15 +26,18 @@ install -d -o "$user" -g "$user" -m 700 "$home/tmp"
 mkdir -p "$home/cache"
 
 # The target folder need not be in the cache, so both are bound.
-export home cache user binary
+export home cache user
 export require=${REQUIRE:-}
-unshare --mount bash -euo pipefail -c '
-    mkdir -p "$home/cache" "$home/target"
-    mount --bind "$cache" "$home/cache"
-    mount --bind "$(dirname "$(dirname "$(dirname "$binary")")")" "$home/target"
-    cd /
-    exec setpriv --reuid="$user" --regid="$user" --clear-groups \
-        env -i PATH=/usr/local/bin:/usr/bin:/bin HOME="$home" LANG=C.UTF-8 CLOISTER_CACHE="$home/cache" \
-        REQUIRE="$require" SERVER_SECRET=hidden TMPDIR="$home/tmp" \
-        "$home/target/debug/deps/$(basename "$binary")" "$@"
-' as-user "$@"
+for binary in $binaries; do
+    export binary
+    unshare --mount bash -euo pipefail -c '
+        mkdir -p "$home/cache" "$home/target"
+        mount --bind "$cache" "$home/cache"
+        mount --bind "$(dirname "$(dirname "$(dirname "$binary")")")" "$home/target"
+        cd /
+        exec setpriv --reuid="$user" --regid="$user" --clear-groups \
+            env -i PATH=/usr/local/bin:/usr/bin:/bin HOME="$home" LANG=C.UTF-8 CLOISTER_CACHE="$home/cache" \
+            REQUIRE="$require" SERVER_SECRET=hidden TMPDIR="$home/tmp" \
+            "$home/target/debug/deps/$(basename "$binary")" --skip two_hundred "$@"
+    ' as-user "$@"
+done

@@ -10,6 +10,8 @@ NEVER_UNPACKED = (
     "./etc/apt", "./etc/cron.*", "./etc/init.d", "./etc/logrotate.d", "./etc/pam.d", "./etc/dpkg", "./etc/kernel", "./etc/update-motd.d",
     # Of Noto CJK's two faces in several weights, the regular sans-serif is enough to read; others are made from it.
     "./usr/share/fonts/opentype/noto/NotoSerifCJK*", "./usr/share/fonts/opentype/noto/NotoSansCJK-Bold*",
+    # Vulkan's validation layer and mock driver: for those who develop Chromium.
+    "./usr/lib/chromium/libVk*",
     "./lib/systemd", "./usr/lib/systemd", "./usr/lib/tmpfiles.d", "./usr/lib/sysusers.d", "./var/lib/dpkg", "./var/lib/apt", "./var/cache/apt",
 )
 

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import tempfile
+import tomllib
 import unittest
 import zipfile
 from pathlib import Path
@@ -208,10 +209,31 @@ class Publishing(FolderTest):
         tree.link(root, "bin", "usr/bin")
         tree.link(root, "usr/bin/sh", "dash")
         tree.link(root, "usr/bin/python3", "/usr/bin/python3.11")
-        pipeline.require_runners(root, description)
+        pipeline.require_programs(root, description)
         (root / "opt/cloister/d.py").unlink()
         with self.assertRaisesRegex(BuildError, "runners.python.argv names /opt/cloister/d.py"):
-            pipeline.require_runners(root, description)
+            pipeline.require_programs(root, description)
+
+    def test_an_image_must_start_something_and_its_browser_must_be_there(self):
+        root = self.folder / "root"
+        root.mkdir()
+        browser = {"browser": {"argv": ["/usr/lib/chromium/chromium", "--headless=new"]}}
+        with self.assertRaisesRegex(BuildError, "browser names /usr/lib/chromium/chromium"):
+            pipeline.require_programs(root, browser)
+        tree.write(root, "usr/lib/chromium/chromium", "", executable=True)
+        pipeline.require_programs(root, browser)
+        with self.assertRaisesRegex(BuildError, "neither"):
+            pipeline.require_programs(root, {})
+
+    def test_no_browser_is_told_to_do_without_its_own_sandbox_or_to_open_a_port(self):
+        found = [path for path in HERE.glob("*/image.toml") if "browser" in tomllib.loads(path.read_text(encoding="utf-8"))]
+        self.assertGreaterEqual(len(found), 2)
+        for path in found:
+            argv = tomllib.loads(path.read_text(encoding="utf-8"))["browser"]["argv"]
+            self.assertIn("--remote-debugging-pipe", argv, path)
+            self.assertEqual(argv[-1], "about:blank", path)
+            for word in argv:
+                self.assertNotRegex(word, "^--(no-sandbox|disable-.*sandbox|single-process|remote-debugging-(port|address))", path)
 
 
 class Drivers(FolderTest):
@@ -258,6 +280,9 @@ class Host(FolderTest):
         self.assertIn("analysis", names)
         for name in names:
             self.assertTrue(locked.get(name), name)
+            if not pipeline.has_runners(HERE / name):
+                self.assertFalse([*(HERE / name).glob("requirements.*"), *(HERE / name).glob("package*.json")], name)
+                continue
             self.assertTrue(wheels.locked(HERE / name / "requirements.txt"))
             packages = json.loads((HERE / name / "package-lock.json").read_text())["packages"]
             self.assertEqual(packages[""]["dependencies"], json.loads((HERE / name / "package.json").read_text())["dependencies"])

@@ -341,8 +341,9 @@ mod tests {
     }
 
     #[test]
-    fn the_shipped_list_compiles_and_its_never_holds_for_every_other_list() {
+    fn the_shipped_lists_compile_and_the_defaults_never_holds_for_every_other_list() {
         assert!(compile(SHIPPED).is_ok());
+        assert!(compile(include_str!("../../../policies/seccomp/browser.json")).is_ok());
         let json = list(r#"{"calls":["bpf"],"action":"allow","why":"tracing"}"#);
         assert!(matches!(compile(&json), Err(Error::Never(name)) if name == "bpf"));
     }

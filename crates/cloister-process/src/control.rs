@@ -283,6 +283,37 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_init_says_of_its_browser_is_the_reason_of_the_end() {
+        let (_control, mut init, reason) = channel();
+        let said = "ERROR: no usable sandbox\n\x1b[31m".to_owned();
+        let farewell = Reply::BrowserEnded { status: 133, said };
+        init.write_all(&frame::encode(&farewell, b"").unwrap()).await.unwrap();
+        drop(init);
+        let why = reason.await.unwrap();
+        assert_eq!(
+            why,
+            "the browser was killed by signal 5; the last that it said: ERROR: no usable sandbox [31m"
+        );
+    }
+
+    #[test]
+    fn descriptors_are_what_init_says_that_they_are_and_must_be_as_many() {
+        let fds = || -> Vec<OwnedFd> {
+            let (read, write) = std::io::pipe().unwrap();
+            vec![read.into(), write.into()]
+        };
+        let both = [Handed::FromBrowser, Handed::ToBrowser];
+        let hello = Hello::new(BTreeMap::new(), &both, fds()).unwrap();
+        let (to, from) = hello.browser.unwrap();
+        std::fs::File::from(to).write_all(b"x").unwrap();
+        let mut byte = [0];
+        std::io::Read::read_exact(&mut std::fs::File::from(from), &mut byte).unwrap();
+        assert_eq!(&byte, b"x");
+        assert!(Hello::new(BTreeMap::new(), &both[..1], fds()).is_err());
+        assert!(Hello::new(BTreeMap::new(), &[], Vec::new()).unwrap().browser.is_none());
+    }
+
+    #[tokio::test]
     async fn a_request_that_is_given_up_half_way_is_never_followed_by_another() {
         let (control, mut init, _reason) = channel();
         let blob = vec![b'x'; 16 << 20];
