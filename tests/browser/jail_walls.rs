@@ -1,13 +1,14 @@
 //! The walls around a browser, and Chromium's own inside of them: read in /proc of every process, and tried.
 
 use cloister_core::SandboxId;
+use cloister_core::browser::{BrowserHost, Proxies, UpstreamProxy};
 use cloister_core::egress::{EgressCounters, EgressFactory, EgressHandle};
 use cloister_core::policy::{Network, Policy};
 use cloister_tests::browser::{Driven, Process, launch, rig, shipped, with_browser};
 use cloister_tests::calls::in_session;
 use cloister_tests::rig::{Rig, plain};
 use std::net::TcpListener;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// The processes of a browser with a page.
 async fn processes(browser: &mut Driven) -> Vec<Process> {
@@ -98,7 +99,8 @@ async fn files_that_a_page_can_name_are_the_images_and_none_of_the_hosts() {
 }
 
 /// Holds the listener and serves nobody.
-struct Idle;
+#[derive(Default)]
+struct Idle(Mutex<Vec<Proxies>>);
 
 struct Held {
     _listener: TcpListener,
@@ -109,8 +111,10 @@ impl EgressFactory for Idle {
         &self,
         _: SandboxId,
         _: Network,
+        proxies: Proxies,
         listener: TcpListener,
     ) -> std::io::Result<Box<dyn EgressHandle>> {
+        self.0.lock().unwrap().push(proxies);
         Ok(Box::new(Held { _listener: listener }))
     }
 }
@@ -145,7 +149,9 @@ async fn nothing_listens_inside_but_the_way_out_of_a_policy_that_has_one() {
     if rig(policy.clone()).is_none() {
         return;
     }
-    let Some(rig) = Rig::configured(policy, |config| config.egress = Arc::new(Idle)) else { return };
+    let Some(rig) = Rig::configured(policy, |config| config.egress = Arc::new(Idle::default())) else {
+        return;
+    };
     let mut browser = launch(&rig).await;
     let all = processes(&mut browser).await;
     // 127.0.0.1:3128.
@@ -153,6 +159,24 @@ async fn nothing_listens_inside_but_the_way_out_of_a_policy_that_has_one() {
     let main = all.iter().find(|p| p.is_browser()).expect("a browser process");
     assert!(main.command().contains(&"--proxy-server=http://127.0.0.1:3128".to_owned()), "{main:?}");
     browser.stop().await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_proxies_of_a_start_reach_its_way_out() {
+    let policy = shipped("browser-open");
+    if rig(policy.clone()).is_none() {
+        return;
+    }
+    let seen = Arc::new(Idle::default());
+    let factory = Arc::clone(&seen);
+    let Some(rig) = Rig::configured(policy, |config| config.egress = factory) else { return };
+    let upstream = UpstreamProxy { server: "proxy.example".into(), port: 8080, domains: Vec::new() };
+    let proxies = Proxies { upstream: vec![upstream], bypass: vec![".direct.example".into()] };
+    let chromium = rig.backend.launch(Arc::clone(&rig.policy), proxies.clone()).await.expect("a browser");
+    chromium.sandbox.stop(std::time::Duration::from_secs(1)).await;
+    assert_eq!(*seen.0.lock().unwrap(), [proxies]);
+    drop(chromium);
     rig.end().await;
 }
 

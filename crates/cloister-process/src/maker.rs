@@ -238,16 +238,11 @@ impl Maker {
         proxies: &Proxies,
         mut remains: Remains,
     ) -> Result<Sandbox, StartError> {
-        if !proxies.upstream.is_empty() {
-            let why = "the way out of this server chains no proxies; start the session without them";
-            let unsupported = io::Error::new(io::ErrorKind::Unsupported, why);
-            return Err(step("use an upstream proxy", unsupported));
-        }
         let failed = |e| step("attach to the sandbox", e);
         let stream = connect(remains.directory.as_deref().unwrap_or(Path::new(""))).map_err(failed)?;
         let (stream, hello) = Control::attach(stream, &birth.nonce).map_err(failed)?;
         if let Some(listener) = hello.proxy {
-            let (network, proxies) = (policy.network.clone(), Proxies::default());
+            let (network, proxies) = (policy.network.clone(), proxies.clone());
             let served = self.config.egress.serve(birth.id.clone(), network, proxies, listener);
             remains.egress = Some(served.map_err(|e| step("serve the sandbox's way out", e))?);
         }
