@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from server import HERE, Server
+
 CLOISTER = os.environ.get("CLOISTER_BIN", "cloister")
 BROWSER = "aws.browser.v1"
 
@@ -95,3 +97,24 @@ def test_the_command_line_browses(tmp_path, arguments, starts):
     )
     assert ran.returncode == 0, ran.stderr
     assert file.read_bytes().startswith(starts) and "# Grüße".encode() in ran.stdout
+
+
+def test_b_the_unmodified_sdk_over_tls_with_the_servers_own_authority(tmp_path):
+    """The line in the hosts file is written into a copy, which only the client's own mount namespace sees."""
+    if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode != 0:
+        pytest.skip("this user may not give a program a hosts file of its own")
+    with Server("--tls-listen", "127.0.0.1:0", "--pool", "0", "--config", str(HERE / "cloister.toml"), "--policies", str(HERE / "policies")) as server:
+        script = 'eval "$("$1" env --data-dir "$2" --tls)" && env -0'
+        command = ["bash", "-c", script, "-", CLOISTER, server.folder.name]
+        lines = subprocess.run(command, capture_output=True, check=True).stdout
+        variables = dict(entry.decode().split("=", 1) for entry in lines.rstrip(b"\0").split(b"\0"))
+        hosts = tmp_path / "hosts"
+        hosts.write_text("127.0.0.1 localhost cloister.amazonaws.com\n")
+        bind = 'mount --bind "$1" /etc/hosts && shift && exec "$@"'
+        before = ["unshare", "-m", "--propagation", "private", "sh", "-c", bind, "sh", str(hosts)]
+        found = seen(python(SDK, *before, **variables))
+        assert found["url"].startswith("wss://cloister.amazonaws.com:")
+        # Without the authority, the client does not talk to it.
+        del variables["AWS_CA_BUNDLE"]
+        without = python("import os; os.environ.pop('AWS_CA_BUNDLE', None)\n" + SDK, *before, **variables)
+        assert without.returncode != 0 and "CERTIFICATE_VERIFY_FAILED" in without.stderr

@@ -21,6 +21,9 @@ pub struct GatewayConfig {
     /// The URL under which clients reach this server, without a slash at the end. Used in advice and in
     /// native `url` members; empty makes those relative.
     pub public_url: String,
+    /// The port of a TLS door in front of this server. A request whose Host has it came through that door, and is told of
+    /// streams with `wss://`.
+    pub tls_port: Option<u16>,
     /// `/version` shows it.
     pub version: Version,
     /// How long an invocation may take before its answer begins, so that errors can still have a status of
@@ -55,6 +58,7 @@ impl GatewayConfig {
             allowed_origins: Vec::new(),
             token: None,
             public_url: String::new(),
+            tls_port: None,
             version: Version { version: env!("CARGO_PKG_VERSION").into(), commit: None },
             first_byte: Duration::from_secs(10),
             heartbeat: Duration::from_secs(15),

@@ -7,10 +7,13 @@
 //!     token                0600   the access token, one line
 //!     endpoint             0644   the URL, while a server runs
 //!     sessions.db          0600   the store
+//!     tls/                 0700   ca.key (0600) and ca.pem: the authority of the TLS door
+//!     endpoint.tls         0644   the URL of the TLS door, while a server has one
 //!     shim/                0700   for PYTHONPATH: points the SDK's browser client at the server
 //!     sandboxes/           0700   one folder per sandbox
 //! ```
 
+use crate::tls::{Authority, TlsError};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -44,6 +47,9 @@ pub(crate) enum DataDirError {
     /// A secret that others can read or that has another length.
     #[error("{0} is not a secret of this server (readable by others, or damaged); remove it and start again")]
     Secret(PathBuf),
+    /// The authority of the TLS door.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The file system says no.
     #[error("{path}: {source}")]
     Io {
@@ -65,6 +71,7 @@ impl Drop for Hold {
     fn drop(&mut self) {
         // A stale endpoint would send clients to whoever gets the port next.
         let _ = fs::remove_file(&self.endpoint);
+        let _ = fs::remove_file(self.endpoint.with_extension("tls"));
     }
 }
 
@@ -128,7 +135,16 @@ impl DataDir {
 
     /// Writes the URL of the running server.
     pub(crate) fn publish_endpoint(&self, url: &str) -> Result<(), DataDirError> {
-        let path = self.path.join("endpoint");
+        self.publish("endpoint", url)
+    }
+
+    /// Writes the URL of the running server's TLS door.
+    pub(crate) fn publish_tls(&self, url: &str) -> Result<(), DataDirError> {
+        self.publish("endpoint.tls", url)
+    }
+
+    fn publish(&self, name: &str, url: &str) -> Result<(), DataDirError> {
+        let path = self.path.join(name);
         let temporary = self.path.join("endpoint.new");
         let publish = || {
             fs::write(&temporary, format!("{url}\n"))?;
@@ -139,8 +155,26 @@ impl DataDir {
 
     /// The URL of the server that last ran here and has not ended in order.
     pub(crate) fn endpoint(&self) -> Option<String> {
-        let text = fs::read_to_string(self.path.join("endpoint")).ok()?;
+        self.published("endpoint")
+    }
+
+    /// The same of its TLS door.
+    pub(crate) fn tls(&self) -> Option<String> {
+        self.published("endpoint.tls")
+    }
+
+    fn published(&self, name: &str) -> Option<String> {
+        let text = fs::read_to_string(self.path.join(name)).ok()?;
         Some(text.trim_end().to_owned()).filter(|url| !url.is_empty())
+    }
+
+    /// The authority of the TLS door, made if it is missing.
+    pub(crate) fn authority(&self) -> Result<Authority, DataDirError> {
+        let folder = self.path.join("tls");
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+        made.map_err(|source| DataDirError::Io { path: folder.clone(), source })?;
+        let key = read_or_create(&folder.join("ca.key"), Authority::new_key)?;
+        Ok(Authority::open(key, &folder)?)
     }
 
     /// The folder for `PYTHONPATH`, with this version's shim in it.

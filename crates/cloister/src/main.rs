@@ -22,6 +22,7 @@ mod registry;
 mod store_sqlite;
 mod telemetry;
 mod terminal;
+mod tls;
 
 fn main() -> std::process::ExitCode {
     cli::main()

@@ -19,6 +19,9 @@ pub(crate) struct Args {
     /// Data folder of the server [default: ~/.local/share/cloister]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// Also lead the AgentCore SDK's browser client to the server's TLS door (`cloister serve --tls-listen`)
+    #[arg(long)]
+    tls: bool,
 }
 
 /// One line of the answer.
@@ -33,7 +36,18 @@ pub(super) enum Line {
 pub(crate) fn run(args: &Args, out: Output) -> Result<(), Failure> {
     let data = DataDir::open(&super::data_dir(args.data_dir.clone())?)?;
     let url = endpoint(args.listen, data.endpoint());
-    let lines = lines(&url, &data.token()?, |name| std::env::var(name).ok());
+    let mut lines = lines(&url, &data.token()?, |name| std::env::var(name).ok());
+    if args.tls {
+        let door = data.tls().ok_or_else(|| {
+            Failure::new("no server with a TLS door runs on this data folder; start it with --tls-listen 127.0.0.1:8443")
+        })?;
+        lines.extend(tls_lines(door, data.authority()?.path().display().to_string()));
+        let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
+        if !in_hosts(&hosts) {
+            // Not for the shell that evaluates the lines.
+            eprintln!("cloister: once, as root: echo '127.0.0.1 {}' >> /etc/hosts", crate::tls::NAME);
+        }
+    }
     if out.is_json() {
         let exports = lines.iter().filter_map(|line| match line {
             Line::Export(name, value) => Some(((*name).to_owned(), serde_json::Value::from(value.as_str()))),
@@ -54,12 +68,17 @@ pub(super) fn endpoint(listen: Option<SocketAddr>, published: Option<String>) ->
 
 /// The URL under which this machine reaches a server that listens on `address`.
 pub(crate) fn url(address: SocketAddr) -> String {
+    format!("http://{}", reach(address))
+}
+
+/// The address at which this machine reaches it.
+pub(crate) fn reach(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip => ip,
     };
-    format!("http://{}", SocketAddr::new(ip, address.port()))
+    SocketAddr::new(ip, address.port())
 }
 
 /// Every variable for a server at `url`; `variable` reads the environment that they are added to.
@@ -85,6 +104,25 @@ pub(super) fn lines(url: &str, token: &str, variable: impl Fn(&str) -> Option<St
     ];
     lines.extend(no_proxy(&variable));
     lines
+}
+
+/// The browser client of the SDK takes its stream from the first variable only, and wants TLS and a name of AWS's there.
+fn tls_lines(door: String, authority: String) -> [Line; 3] {
+    [
+        Line::Export("BEDROCK_AGENTCORE_DP_ENDPOINT", door),
+        Line::Export("AWS_CA_BUNDLE", authority.clone()),
+        // Playwright's driver is a Node.js program, from Python too.
+        Line::Export("NODE_EXTRA_CA_CERTS", authority),
+    ]
+}
+
+/// Whether a hosts file leads the TLS door's name anywhere.
+fn in_hosts(hosts: &str) -> bool {
+    let names = |line: &str| {
+        let line = line.split('#').next().unwrap_or_default().to_owned();
+        line.split_whitespace().skip(1).any(|name| name == crate::tls::NAME)
+    };
+    hosts.lines().any(names)
 }
 
 /// Keeps clients from asking a configured web proxy for 127.0.0.1.
@@ -203,6 +241,14 @@ mod tests {
         assert_eq!(endpoint(None, None), "http://127.0.0.1:8484");
         assert_eq!(endpoint(address("0.0.0.0:5000"), None), "http://127.0.0.1:5000");
         assert_eq!(endpoint(address("[::]:5000"), None), "http://[::1]:5000");
+    }
+
+    #[test]
+    fn the_line_in_the_hosts_file_is_seen() {
+        assert!(in_hosts("::1 localhost\n127.0.0.1\tcloister.amazonaws.com other # mine\n"));
+        assert!(!in_hosts(
+            "127.0.0.1 localhost\n# 127.0.0.1 cloister.amazonaws.com\n127.0.0.1 xcloister.amazonaws.com"
+        ));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! 125 cloister itself could not do it. `run` and `exec` otherwise exit as their program did.
 
 mod browse;
+mod ca;
 mod cp;
 mod doctor;
 pub(crate) mod env;
@@ -55,6 +56,8 @@ enum Command {
     Browse(browse::Args),
     /// Print where to watch a browser session
     Open(open::Args),
+    /// Print where the certificate of the server's own TLS authority lies
+    Ca(ca::Args),
     /// List sessions
     Ls(ls::Args),
     /// Copy a file to or from a session
@@ -125,6 +128,7 @@ failure_from!(
     crate::config::ConfigError,
     crate::locate::Missing,
     crate::policies::PoliciesError,
+    crate::tls::TlsError,
 );
 
 impl From<io::Error> for Failure {
@@ -160,6 +164,7 @@ fn dispatch(command: Command, out: Output) -> Result<ExitCode, Failure> {
         Command::Exec(args) => block_on(exec::run(args, out)),
         Command::Browse(args) => block_on(browse::run(args, out)),
         Command::Open(args) => block_on(open::run(args, out)).map(done),
+        Command::Ca(args) => ca::run(args, out).map(done),
         Command::Ls(args) => block_on(ls::run(args, out)).map(done),
         Command::Cp(args) => block_on(cp::run(args, out)).map(done),
         Command::Stop(args) => block_on(stop::run(args, out)).map(done),
@@ -217,6 +222,9 @@ mod tests {
             "cloister serve --listen 127.0.0.1:8484 --data-dir /tmp/x --config c.toml --images i --policies p --pool 0",
             "cloister serve --log-format json",
             "cloister env",
+            "cloister env --tls",
+            "cloister ca --data-dir /tmp/x",
+            "cloister serve --listen 127.0.0.1:0 --tls-listen 127.0.0.1:8443",
             "cloister env --listen 127.0.0.1:8484 --data-dir /tmp/x --json",
             "cloister run app.py --file a.csv --file b.csv:data/b.csv --get out.png --get x:y --keep --timeout 30",
             "cloister run - --language javascript --runtime nodejs --interpreter my.tool",

@@ -15,6 +15,7 @@ use crate::policies::Policies;
 use crate::registry::{Registry, RegistryError, Setup};
 use crate::store_sqlite::SqliteStore;
 use crate::telemetry::{self, LogFormat};
+use crate::tls;
 use cloister_core::policy::narrow::widenings;
 use cloister_core::policy::{Policy, StartMode};
 use cloister_core::session::{Interpreters, ManagerConfig, SessionManager};
@@ -27,6 +28,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_rustls::rustls;
 
 /// Ready sandboxes per policy when nobody says another number.
 const POOL: usize = 8;
@@ -41,6 +43,9 @@ pub(crate) struct Args {
     /// Address and port; port 0 lets the kernel choose [default: 127.0.0.1:8484]
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
+    /// Also serve TLS there, with a certificate of the server's own authority (`cloister ca`); beyond loopback, requires the access token
+    #[arg(long, value_name = "ADDR")]
+    tls_listen: Option<SocketAddr>,
     /// Folder for secrets, records and sandboxes [default: ~/.local/share/cloister]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -75,10 +80,27 @@ struct Prepared {
     data: DataDir,
     hold: Hold,
     listener: TcpListener,
+    tls: Option<TlsDoor>,
     url: String,
     registry: Registry,
     interpreters: Vec<(String, Arc<Policy>)>,
     gateway: GatewayConfig,
+}
+
+/// The TLS door, before there is a runtime.
+struct TlsDoor {
+    listener: TcpListener,
+    config: Arc<rustls::ServerConfig>,
+    url: String,
+}
+
+impl TlsDoor {
+    fn open(data: &DataDir, listen: SocketAddr, allowed_hosts: &[String]) -> Result<Self, Failure> {
+        let listener = bind(listen, "--tls-listen")?;
+        let address = listener.local_addr()?;
+        let config = data.authority()?.server(tls::names(address, allowed_hosts))?;
+        Ok(Self { listener, config, url: format!("https://{}:{}", tls::NAME, address.port()) })
+    }
 }
 
 pub(crate) fn run(args: Args, out: Output) -> Result<(), Failure> {
@@ -108,14 +130,13 @@ fn prepare(args: &Args, open_files: u64) -> Result<Prepared, Failure> {
     let targets: Vec<_> = config.server.allow_loopback.iter().chain(&args.allow_loopback).cloned().collect();
     let loopback = Loopback::resolve(&targets)?;
 
-    let listener = TcpListener::bind(listen).map_err(|error| {
-        Failure::new(format!(
-            "{listen}: {error}; choose another address with --listen (port 0 is any free port)"
-        ))
-    })?;
-    listener.set_nonblocking(true)?;
+    let listener = bind(listen, "--listen")?;
     let address = listener.local_addr()?;
     loopback.check_listener(address)?;
+    let tls = args.tls_listen.map(|listen| TlsDoor::open(&data, listen, &config.server.allowed_hosts));
+    let tls = tls.transpose()?;
+    let tls_address = tls.as_ref().map(|door| door.listener.local_addr()).transpose()?;
+    tls_address.map_or(Ok(()), |address| loopback.check_listener(address))?;
     let url = env::url(address);
 
     let registry = Registry::build(Setup {
@@ -131,19 +152,33 @@ fn prepare(args: &Args, open_files: u64) -> Result<Prepared, Failure> {
     let mut gateway = GatewayConfig::new(data.cursor_key()?);
     // Made in any case, so that `cloister env` and the server agree on it.
     let token = data.token()?;
-    gateway.token = (args.require_token || !address.ip().is_loopback()).then_some(token);
+    let beyond = [Some(address), tls_address].into_iter().flatten().filter(|a| !a.ip().is_loopback());
+    let beyond: Vec<_> = beyond.map(|address| address.ip().to_string()).collect();
+    gateway.token = (args.require_token || !beyond.is_empty()).then_some(token);
     gateway.allowed_hosts = config.server.allowed_hosts;
-    if !address.ip().is_loopback() {
-        gateway.allowed_hosts.push(address.ip().to_string());
+    gateway.allowed_hosts.extend(beyond);
+    if let Some(address) = tls_address {
+        gateway.allowed_hosts.push(tls::NAME.to_owned());
+        gateway.tls_port = Some(address.port());
     }
     gateway.public_url.clone_from(&url);
     gateway.connections = connections(open_files).min(gateway.connections);
-    Ok(Prepared { data, hold, listener, url, registry, interpreters, gateway })
+    Ok(Prepared { data, hold, listener, tls, url, registry, interpreters, gateway })
+}
+
+fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
+    let listener = TcpListener::bind(address).map_err(|error| {
+        Failure::new(format!(
+            "{address}: {error}; choose another address with {flag} (port 0 is any free port)"
+        ))
+    })?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 /// The server's life. Returns when it has drained.
 async fn serve(prepared: Prepared, data_dir: Option<&Path>, out: Output) -> Result<(), Failure> {
-    let Prepared { data, hold, listener, url, registry, interpreters, gateway } = prepared;
+    let Prepared { data, hold, listener, tls, url, registry, interpreters, gateway } = prepared;
     let stop = stop_signal()?;
     let store = SqliteStore::open(&data.database()).map_err(|error| Failure::new(error.to_string()))?;
     registry.enter(tokio::runtime::Handle::current());
@@ -163,10 +198,18 @@ async fn serve(prepared: Prepared, data_dir: Option<&Path>, out: Output) -> Resu
     let pruning = tokio::spawn(prune(Arc::clone(&manager)));
 
     let listener = tokio::net::TcpListener::from_std(listener)?;
+    let mut doors = tokio::task::JoinSet::new();
+    if let Some(TlsDoor { listener: outer, config, url: door }) = tls {
+        let (plain, outer) = (env::reach(listener.local_addr()?), tokio::net::TcpListener::from_std(outer)?);
+        doors.spawn(tls::serve(outer, config, plain, gateway.connections));
+        data.publish_tls(&door)?;
+        tracing::info!(url = door, "the TLS door is open");
+    }
     data.publish_endpoint(&url)?;
     announce(&url, data_dir, out)?;
     cloister_gateway::serve(listener, Gateway::new(Arc::clone(&manager), gateway), stop).await?;
     pruning.abort();
+    drop(doors);
     manager.drain().await;
     drop(hold);
     tracing::info!("stopped");

@@ -27,7 +27,8 @@ impl Endpoints {
         id: &SessionId,
     ) -> Result<Self, Error> {
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        let s = if config.public_url.starts_with("https://") { "s" } else { "" };
+        let tls = config.public_url.starts_with("https://") || is_tls(config, host);
+        let s = if tls { "s" } else { "" };
         // The key and not the identifier: an ARN may be longer than an endpoint.
         let base = format!("{host}/browser-streams/{}/sessions/{id}", percent::encode_path(key));
         let endpoints = Self {
@@ -39,4 +40,10 @@ impl Endpoints {
         }
         Ok(endpoints)
     }
+}
+
+/// Whether this Host is the TLS door's. A Host without a port means the scheme's own.
+fn is_tls(config: &GatewayConfig, host: &str) -> bool {
+    let port = host.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    config.tls_port == Some(port.unwrap_or(443))
 }
