@@ -10,6 +10,9 @@
 //!
 //! [interpreters."aws.codeinterpreter.v1"]
 //! policy = "default"
+//!
+//! [interpreters."aws.browser.v1"]
+//! policy = "browser"
 //! ```
 
 use serde::Deserialize;
@@ -20,6 +23,8 @@ use std::path::{Path, PathBuf};
 
 /// The interpreter that every client of the AWS service knows.
 pub(crate) const SYSTEM_INTERPRETER: &str = "aws.codeinterpreter.v1";
+/// The browser that every client of the AWS service knows.
+pub(crate) const SYSTEM_BROWSER: &str = "aws.browser.v1";
 /// The address when nobody says another one.
 pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:8484";
 
@@ -29,7 +34,8 @@ pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:8484";
 pub(crate) struct Config {
     /// The HTTP server.
     pub(crate) server: Server,
-    /// Interpreters by identifier, as clients name them. Others are added to `aws.codeinterpreter.v1`.
+    /// Interpreters and browsers by identifier, as clients name them; which of the two one is, its policy's tier says.
+    /// Others are added to `aws.codeinterpreter.v1` and `aws.browser.v1`.
     pub(crate) interpreters: BTreeMap<String, Interpreter>,
     /// The pool of ready sandboxes.
     pub(crate) pool: Pool,

@@ -3,10 +3,12 @@
 use crate::egress::{EgressProxy, Loopback};
 use crate::locate::{Installation, Missing};
 use crate::policies::{Policies, PoliciesError};
+use cloister_browser::{BrowserConfig, ChromiumBackend};
 use cloister_core::backend::Unavailable;
+use cloister_core::browser::BrowserHost;
 use cloister_core::egress::EgressFactory;
 use cloister_core::policy::Policy;
-use cloister_core::session::Backends;
+use cloister_core::session::{Backends, SessionKind};
 use cloister_process::{ProcessBackend, ProcessConfig};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,11 +39,15 @@ pub(crate) enum RegistryError {
     /// The host.
     #[error("{0}\n`cloister doctor` shows every wall")]
     Unavailable(#[from] Unavailable),
+    /// The list of CDP methods.
+    #[error("the policy of CDP methods: {0}")]
+    Cdp(String),
 }
 
 /// The backends, and what has to be told once there is a runtime.
 pub(crate) struct Registry {
     process: Arc<ProcessBackend>,
+    browsers: Arc<ChromiumBackend>,
     egress: Arc<EgressProxy>,
 }
 
@@ -60,18 +66,26 @@ impl Registry {
             orphan: cloister_process::ORPHAN,
             without: Vec::new(),
         };
-        let process = ProcessBackend::new(config, setup.pooled)?;
-        Ok(Self { process, egress })
+        let (browsing, coding): (Vec<_>, Vec<_>) =
+            setup.pooled.iter().cloned().partition(|policy| policy.kind() == SessionKind::Browser);
+        let process = ProcessBackend::new(config, &coding)?;
+        // A host without the image or the walls for browsers still runs code: starts of browsers say what is missing.
+        let host = Arc::clone(&process) as Arc<dyn BrowserHost>;
+        let browsers =
+            ChromiumBackend::new(host, BrowserConfig::default(), &browsing).map_err(RegistryError::Cdp)?;
+        Ok(Self { process, browsers, egress })
     }
 
     /// The tiers by name.
     pub(crate) fn backends(&self) -> Backends {
-        Backends::default().with_code(Arc::<ProcessBackend>::clone(&self.process))
+        let process = Arc::<ProcessBackend>::clone(&self.process);
+        Backends::default().with_code(process).with_browsers(Arc::<ChromiumBackend>::clone(&self.browsers))
     }
 
     /// Starts what runs on the runtime: the egress proxy, and the filling of pools.
     pub(crate) fn enter(&self, runtime: Handle) {
         self.egress.attach(runtime);
         self.process.warm_up();
+        self.browsers.fill();
     }
 }

@@ -6,7 +6,7 @@
 //! ```
 
 use super::{Failure, env};
-use crate::config::{ByName, Config, DEFAULT_LISTEN, SYSTEM_INTERPRETER};
+use crate::config::{ByName, Config, DEFAULT_LISTEN, SYSTEM_BROWSER, SYSTEM_INTERPRETER};
 use crate::data_dir::{DataDir, Hold};
 use crate::egress::{Loopback, LoopbackError};
 use crate::locate::Installation;
@@ -282,9 +282,12 @@ fn check_listen(address: SocketAddr, unsafe_listen: bool) -> Result<(), Failure>
     )))
 }
 
-/// Every interpreter: the system one, those of the configuration, and policies under their own names.
+/// Every interpreter and browser: the system's, those of the configuration, and policies under their own names.
 fn interpreters(config: &Config, policies: &Policies) -> Result<Vec<(String, Arc<Policy>)>, Failure> {
-    let mut listed = BTreeMap::from([(SYSTEM_INTERPRETER.to_owned(), policies.load("default")?)]);
+    let mut listed = BTreeMap::from([
+        (SYSTEM_INTERPRETER.to_owned(), policies.load("default")?),
+        (SYSTEM_BROWSER.to_owned(), policies.load("browser")?),
+    ]);
     for (id, interpreter) in &config.interpreters {
         listed.insert(id.clone(), policies.load(&interpreter.policy)?);
     }
@@ -307,7 +310,7 @@ fn interpreters(config: &Config, policies: &Policies) -> Result<Vec<(String, Arc
 fn pooled(config: &Config, interpreters: &[(String, Arc<Policy>)]) -> Vec<Arc<Policy>> {
     let mut pooled: Vec<Arc<Policy>> = Vec::new();
     for (id, policy) in interpreters {
-        let chosen = id == SYSTEM_INTERPRETER || config.interpreters.contains_key(id);
+        let chosen = id == SYSTEM_INTERPRETER || id == SYSTEM_BROWSER || config.interpreters.contains_key(id);
         if chosen && policy.start == StartMode::Pool && !pooled.iter().any(|other| other.name == policy.name)
         {
             pooled.push(Arc::clone(policy));
@@ -387,7 +390,7 @@ mod tests {
         assert!(has(&config, "public") && !has(&config, "ceiling"));
         config.server.policies_by_name = ByName::None;
         config.interpreters.insert("mine".into(), crate::config::Interpreter { policy: "public".into() });
-        assert_eq!(ids(&config), [SYSTEM_INTERPRETER, "mine"]);
+        assert_eq!(ids(&config), [SYSTEM_BROWSER, SYSTEM_INTERPRETER, "mine"]);
     }
 
     #[test]
