@@ -6,5 +6,8 @@
     reason = "helpers of tests: a failure in one is a failed test"
 )]
 
+mod cdp_backend;
+mod cdp_clients;
+mod cdp_rig;
 mod jail_alive;
 mod jail_walls;

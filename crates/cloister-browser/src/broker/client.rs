@@ -93,13 +93,16 @@ impl Client {
         }
     }
 
-    /// Brings what waits to the client until it is closed or gone.
-    pub(super) async fn bring(&self, to: &tokio::sync::mpsc::Sender<ToClient>) {
+    /// Brings what waits to the client until there is only a close to bring, which it gives, or nobody to bring it to.
+    pub(super) async fn bring(&self, to: &tokio::sync::mpsc::Sender<ToClient>) -> Option<ToClient> {
         loop {
             let next = self.outbox.next().await;
-            let last = matches!(next, ToClient::Close { .. });
-            if to.send(next).await.is_err() || last {
-                return;
+            if matches!(next, ToClient::Close { .. }) {
+                return Some(next);
+            }
+            tokio::select! {
+                sent = to.send(next) => sent.ok()?,
+                () = self.outbox.was_cut() => {}
             }
         }
     }

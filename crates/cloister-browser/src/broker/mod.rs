@@ -30,8 +30,8 @@ use tokio::time::timeout;
 const LIMIT: Duration = Duration::from_secs(10);
 /// How long a client that is being closed may take to hear why.
 const FAREWELL: Duration = Duration::from_secs(10);
-/// Messages between the broker and whoever holds the client's socket.
-const CHANNEL: usize = 16;
+/// Messages between the broker and whoever holds the client's socket. Few, since each may be large; what waits, waits in the outbox.
+const CHANNEL: usize = 2;
 
 struct State {
     status: StreamStatus,
@@ -138,19 +138,23 @@ impl Broker {
                 client.receive(&text).await;
             }
         };
-        let gone = tokio::select! {
-            () = up => true,
-            () = sender.closed() => true,
-            () = client.bring(&sender) => false,
+        let close = tokio::select! {
+            () = up => None,
+            () = sender.closed() => None,
+            close = client.bring(&sender) => close,
+        };
+        // A client that reads hears it at once; one that does not keeps nothing alive until it does.
+        let unsent = match close.map(|close| sender.try_send(close)) {
+            Some(Err(mpsc::error::TrySendError::Full(close))) => Some(close),
+            _ => None,
         };
         lock(&self.state).clients.remove(&client.id);
         self.connection.mux().drop_session(&client.root);
         let _ = self.connection.detach(&client.root, LIMIT).await;
-        if !gone {
-            // The last word may still lie in the channel; the client's side ends by itself or not at all.
-            let _ = timeout(FAREWELL, sender.closed()).await;
-        }
         (self.on_leave)();
+        if let Some(close) = unsent {
+            let _ = timeout(FAREWELL, sender.send(close)).await;
+        }
     }
 
     pub(crate) fn status(&self) -> StreamStatus {

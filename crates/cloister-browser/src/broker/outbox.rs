@@ -5,7 +5,7 @@ use cloister_core::browser::ToClient;
 use cloister_core::browser::cdp::MESSAGE_MAX;
 use std::collections::VecDeque;
 use std::sync::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// Messages that may wait.
 const MESSAGES: usize = 16 * 1024;
@@ -46,6 +46,7 @@ struct Waiting {
 pub(super) struct Outbox {
     waiting: Mutex<Waiting>,
     filled: Notify,
+    cut: watch::Sender<bool>,
 }
 
 impl Outbox {
@@ -89,6 +90,13 @@ impl Outbox {
             waiting.bytes = 0;
         }
         self.close(code, reason);
+        self.cut.send_replace(true);
+    }
+
+    /// Resolves once [`Self::cut`] was called: what was on its way to the client is not waited for either.
+    pub(super) async fn was_cut(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.cut.subscribe().wait_for(|cut| *cut).await;
     }
 
     /// The next thing for the client; a close is the last.
