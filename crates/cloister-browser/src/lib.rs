@@ -10,6 +10,7 @@
 //! level: what the filter has read is what Chromium reads.
 #![forbid(unsafe_code)]
 
+mod actions;
 mod backend;
 mod broker;
 mod browser;
@@ -23,9 +24,13 @@ mod filter;
 mod launch;
 mod lock;
 mod mux;
+mod page;
 mod pages;
 mod pool;
+mod tab;
 mod transport;
+#[cfg(test)]
+mod trial;
 
 pub use backend::{BrowserConfig, ChromiumBackend};
 pub use call_error::CallError;

@@ -1,0 +1,9 @@
+//! The step that reads the requests of all tabs.
+
+use super::run::Run;
+use cloister_core::browser::page::Given;
+
+/// All tabs, newest last.
+pub(super) fn read(run: &Run<'_>) -> Given {
+    Given::Json(run.tabs.log().requests())
+}
