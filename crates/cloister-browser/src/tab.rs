@@ -136,7 +136,12 @@ pub(crate) struct Tab {
 
 impl Tab {
     /// A tab on two attached sessions. Nothing is enabled yet: `page/prepare.rs` does that.
-    pub(crate) fn new(connection: Connection, id: String, target: String, sessions: (String, String)) -> Self {
+    pub(crate) fn new(
+        connection: Connection,
+        id: String,
+        target: String,
+        sessions: (String, String),
+    ) -> Self {
         let (session, watchdog) = sessions;
         let state = watch::Sender::new(State::new("about:blank".to_owned()));
         Self {
@@ -154,7 +159,12 @@ impl Tab {
     }
 
     /// One call on the tab's session.
-    pub(crate) async fn call(&self, method: &str, params: Value, limit: Duration) -> Result<Value, CallError> {
+    pub(crate) async fn call(
+        &self,
+        method: &str,
+        params: Value,
+        limit: Duration,
+    ) -> Result<Value, CallError> {
         self.connection.call(Some(&self.session), method, params, limit).await
     }
 

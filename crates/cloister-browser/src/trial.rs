@@ -70,7 +70,12 @@ pub(crate) async fn start() -> Option<Trial> {
     }
     let mut chromium = Command::new("/bin/sh")
         .args(["-c", r#"exec "$@" 3<&0 4>&1 </dev/null >/dev/null"#, "sh", PROGRAM])
-        .args(["--remote-debugging-pipe", "--no-first-run", "--no-default-browser-check", "--hide-scrollbars"])
+        .args([
+            "--remote-debugging-pipe",
+            "--no-first-run",
+            "--no-default-browser-check",
+            "--hide-scrollbars",
+        ])
         .arg(format!("--user-data-dir={}", home.display()))
         .arg("about:blank")
         .env_clear()
@@ -200,7 +205,8 @@ impl Site {
                     let path = head.split_whitespace().nth(1).unwrap_or("/");
                     let path = path.split('?').next().unwrap_or_default().to_owned();
                     let known = served.lock().unwrap().get(&path).cloned();
-                    let answer = known.unwrap_or_else(|| reply("404 Not Found", "text/html", "", "<h1>Not here</h1>"));
+                    let answer =
+                        known.unwrap_or_else(|| reply("404 Not Found", "text/html", "", "<h1>Not here</h1>"));
                     let _ = stream.write_all(answer.as_bytes()).await;
                     let _ = stream.shutdown().await;
                 });
@@ -223,5 +229,7 @@ impl Site {
 
 pub(crate) fn reply(status: &str, mime: &str, headers: &str, body: &str) -> String {
     let length = body.len();
-    format!("HTTP/1.1 {status}\r\nContent-Type: {mime}\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n{body}")
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {mime}\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n{body}"
+    )
 }

@@ -18,8 +18,7 @@ pub(super) async fn drag(
     glide(tab, from, None).await?;
     event(tab, Mouse::Pressed(button, 1)).await?;
     let moved = pull(tab, from, to, button).await;
-    let released =
-        if tab.dialog().is_none() { event(tab, Mouse::Released(button, 1)).await } else { Ok(()) };
+    let released = if tab.dialog().is_none() { event(tab, Mouse::Released(button, 1)).await } else { Ok(()) };
     moved.and(released)
 }
 

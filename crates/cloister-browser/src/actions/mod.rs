@@ -83,7 +83,9 @@ pub(crate) async fn act(tabs: &Tabs, action: Action) -> Result<ActionResult, Bro
     match refusal {
         Refusal::Failed(error) => Ok(ActionResult::Failed { error }),
         Refusal::Gone(reason) => Err(BrowserError::Gone(reason)),
-        Refusal::Invalid { field, message } => Err(BrowserError::Invalid { field: field.to_owned(), message }),
+        Refusal::Invalid { field, message } => {
+            Err(BrowserError::Invalid { field: field.to_owned(), message })
+        }
     }
 }
 
@@ -120,7 +122,8 @@ fn check(action: &Action, viewport: Viewport) -> Result<(), Refusal> {
             if u32::try_from(value).is_ok_and(|value| value < size) {
                 continue;
             }
-            let message = format!("{field} is {value}, outside of the viewport: 0 to {} are inside", size - 1);
+            let message =
+                format!("{field} is {value}, outside of the viewport: 0 to {} are inside", size - 1);
             return Err(Refusal::Invalid { field, message });
         }
     }
@@ -147,7 +150,9 @@ mod ranges {
         assert!(check(&inside, viewport).is_ok());
         let drag = Action::MouseDrag { from: (0, 0), to: (10, 600), button: Button::Left };
         for (action, name) in [(Action::MouseMove { to: (800, 0) }, "x"), (drag, "endY")] {
-            let Err(Refusal::Invalid { field, message }) = check(&action, viewport) else { panic!("{action:?}") };
+            let Err(Refusal::Invalid { field, message }) = check(&action, viewport) else {
+                panic!("{action:?}")
+            };
             assert_eq!(field, name);
             assert!(message.contains("outside of the viewport"), "{message}");
         }

@@ -68,7 +68,10 @@ async fn a_negative_wheel_scrolls_down_and_a_drag_moves_with_the_button_held() {
     trial.does(Action::MouseDrag { from: (100, 100), to: (300, 100), button: Button::Left }).await;
     let log = trial.value("log").await;
     let log = log.as_array().unwrap();
-    assert!(log.contains(&json!(["mousedown", 100, 1])) && log.contains(&json!(["mousemove", 200, 1])), "{log:?}");
+    assert!(
+        log.contains(&json!(["mousedown", 100, 1])) && log.contains(&json!(["mousemove", 200, 1])),
+        "{log:?}"
+    );
     assert_eq!(log.last(), Some(&json!(["mouseup", 300, 0])));
     trial.does(Action::MouseScroll { at: (200, 200), delta_x: 0, delta_y: -400 }).await;
     assert_eq!(trial.value("new Promise(done => { const look = () => scrollY > 0 ? done(true) : requestAnimationFrame(look); look(); })").await, json!(true));
@@ -97,8 +100,12 @@ async fn what_makes_no_sense_is_refused_with_its_field_before_anything_is_presse
     let Some(trial) = start().await else { return };
     trial.page("<input id=a autofocus><script>a.focus()</script>").await;
     let wrong = Action::KeyShortcut { keys: vec!["ctrl".into(), "warp".into()] };
-    for (action, name) in [(key("warp"), "key"), (wrong, "keys"), (click_at(1000, 5), "x"), (click_at(5, 700), "y")] {
-        let Err(BrowserError::Invalid { field, .. }) = trial.act(action.clone()).await else { panic!("{action:?}") };
+    for (action, name) in
+        [(key("warp"), "key"), (wrong, "keys"), (click_at(1000, 5), "x"), (click_at(5, 700), "y")]
+    {
+        let Err(BrowserError::Invalid { field, .. }) = trial.act(action.clone()).await else {
+            panic!("{action:?}")
+        };
         assert_eq!(field, name);
     }
     assert_eq!(trial.tabs.current().unwrap().input().modifiers, 0);
@@ -108,7 +115,9 @@ async fn what_makes_no_sense_is_refused_with_its_field_before_anything_is_presse
 async fn a_screenshot_is_a_png_of_the_viewport() {
     let Some(trial) = start().await else { return };
     trial.page("<body style='background:#123456'>").await;
-    let ActionResult::Success { data: Some(data) } = trial.act(Action::Screenshot).await.unwrap() else { panic!() };
+    let ActionResult::Success { data: Some(data) } = trial.act(Action::Screenshot).await.unwrap() else {
+        panic!()
+    };
     assert_eq!(data.get(..8).unwrap(), b"\x89PNG\r\n\x1a\n");
     assert_eq!(size_of_png(&data), (1000, 700));
 }
@@ -126,7 +135,9 @@ async fn a_dialog_is_answered_by_the_keyboard_and_everything_else_says_that_it_i
     trial.does(click_at(50, 50)).await;
     until_a_dialog_is_open(&trial).await;
     for action in [Action::Screenshot, click_at(500, 500), typed("text")] {
-        let ActionResult::Failed { error } = trial.act(action).await.unwrap() else { panic!("a dialog is open") };
+        let ActionResult::Failed { error } = trial.act(action).await.unwrap() else {
+            panic!("a dialog is open")
+        };
         assert!(error.contains("confirm") && error.contains("Sure?"), "{error}");
     }
     trial.does(key("enter")).await;
@@ -155,10 +166,17 @@ async fn a_prompt_that_is_accepted_without_typing_gives_its_proposal() {
 async fn an_action_on_a_stuck_page_answers_that_it_is_busy() {
     let Some(trial) = start().await else { return };
     trial.page("<button id=b style='position:fixed;left:0;top:0;width:200px;height:100px' onclick='for (;;) {}'>x</button>").await;
-    let ActionResult::Failed { error } = trial.act(click_at(50, 50)).await.unwrap() else { panic!("it hangs") };
+    let ActionResult::Failed { error } = trial.act(click_at(50, 50)).await.unwrap() else {
+        panic!("it hangs")
+    };
     assert!(error.contains("busy"), "{error}");
     // A step frees it.
-    let error = trial.fails(Step::Extract { selector: Some(css("#b")), what: cloister_core::browser::page::Extract::Text }, 1).await;
+    let error = trial
+        .fails(
+            Step::Extract { selector: Some(css("#b")), what: cloister_core::browser::page::Extract::Text },
+            1,
+        )
+        .await;
     assert_eq!(error.code, "timeout");
     assert!(matches!(trial.gives(Step::Snapshot).await, Given::Text(_)));
 }

@@ -23,7 +23,12 @@ pub(super) enum Area {
 }
 
 /// The step. A page that is longer than what can be painted is cut at the bottom.
-pub(super) async fn capture(run: &Run<'_>, area: Area, format: Format, path: Option<String>) -> Outcome<Given> {
+pub(super) async fn capture(
+    run: &Run<'_>,
+    area: Area,
+    format: Format,
+    path: Option<String>,
+) -> Outcome<Given> {
     let (kind, mime) = match format {
         Format::Png => ("png", "image/png"),
         Format::Jpeg(_) => ("jpeg", "image/jpeg"),
@@ -66,7 +71,11 @@ async fn metrics(run: &Run<'_>) -> Outcome<Value> {
 async fn page(run: &Run<'_>) -> Outcome<Box> {
     let metrics = metrics(run).await?;
     let side = |name: &str| {
-        metrics.pointer(&format!("/cssContentSize/{name}")).and_then(Value::as_f64).unwrap_or(1.0).clamp(1.0, SIDE)
+        metrics
+            .pointer(&format!("/cssContentSize/{name}"))
+            .and_then(Value::as_f64)
+            .unwrap_or(1.0)
+            .clamp(1.0, SIDE)
     };
     let width = side("width");
     Ok(Box { x: 0.0, y: 0.0, width, height: side("height").min(PIXELS / width) })
@@ -77,10 +86,20 @@ async fn element(run: &Run<'_>, selector: &Selector) -> Outcome<Box> {
     let found = locate(run, selector, Need::Visible).await?;
     let area = found.state.area.unwrap_or_default();
     let metrics = metrics(run).await?;
-    let scrolled = |name: &str| metrics.pointer(&format!("/cssVisualViewport/{name}")).and_then(Value::as_f64).unwrap_or_default();
+    let scrolled = |name: &str| {
+        metrics.pointer(&format!("/cssVisualViewport/{name}")).and_then(Value::as_f64).unwrap_or_default()
+    };
     let (width, height) = (area.width.min(SIDE), area.height.min(SIDE));
     if width < 1.0 || height < 1.0 {
-        return Err(failed("invalid", format!("{} has no area to take a picture of", found.state.description)));
+        return Err(failed(
+            "invalid",
+            format!("{} has no area to take a picture of", found.state.description),
+        ));
     }
-    Ok(Box { x: area.x + scrolled("pageX"), y: area.y + scrolled("pageY"), width, height: height.min(PIXELS / width) })
+    Ok(Box {
+        x: area.x + scrolled("pageX"),
+        y: area.y + scrolled("pageY"),
+        width,
+        height: height.min(PIXELS / width),
+    })
 }

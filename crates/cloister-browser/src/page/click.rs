@@ -11,7 +11,10 @@ use cloister_core::browser::page::{Given, Selector};
 /// Clicks at the element's middle, once it stands still and receives the click.
 pub(super) async fn click(run: &Run<'_>, selector: &Selector, button: Button, count: u32) -> Outcome<Given> {
     if !(1..=10).contains(&count) {
-        return Err(failed("invalid", format!("count is {count}: 1 to 10 clicks are possible, 2 is a double click")));
+        return Err(failed(
+            "invalid",
+            format!("count is {count}: 1 to 10 clicks are possible, 2 is a double click"),
+        ));
     }
     let found = locate(run, selector, Need::Click).await?;
     let before = settle::before(run);

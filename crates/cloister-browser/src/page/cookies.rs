@@ -36,7 +36,9 @@ pub(super) async fn set(run: &Run<'_>, cookies: &[Cookie]) -> Outcome<Given> {
     }
     match run.tab.call("Network.setCookies", json!({"cookies": params}), run.left()).await {
         Ok(_) => Ok(Given::Done),
-        Err(CallError::Refused { message, .. }) => Err(failed("invalid", format!("the browser refused a cookie: {message}"))),
+        Err(CallError::Refused { message, .. }) => {
+            Err(failed("invalid", format!("the browser refused a cookie: {message}")))
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -67,7 +69,10 @@ fn write(cookie: &Cookie, page: &str) -> Outcome<Value> {
         None => {}
         Some(kind @ ("Strict" | "Lax" | "None")) => told["sameSite"] = kind.into(),
         Some(other) => {
-            return Err(failed("invalid", format!("sameSite is {other:?}: Strict, Lax and None are possible")));
+            return Err(failed(
+                "invalid",
+                format!("sameSite is {other:?}: Strict, Lax and None are possible"),
+            ));
         }
     }
     Ok(told)

@@ -69,7 +69,8 @@ impl Tabs {
     pub(crate) async fn open(connection: Connection, settings: Settings) -> Result<Arc<Self>, CallError> {
         let attached = connection.call(None, "Target.attachToBrowserTarget", json!({}), BROWSER).await?;
         let session = text(&attached, "/sessionId").to_owned();
-        let contexts = connection.call(Some(&session), "Target.getBrowserContexts", json!({}), BROWSER).await?;
+        let contexts =
+            connection.call(Some(&session), "Target.getBrowserContexts", json!({}), BROWSER).await?;
         let context = contexts.get("defaultBrowserContextId").and_then(Value::as_str).map(str::to_owned);
         let events = connection.events(&session);
         let tabs = Arc::new(Self {
@@ -88,7 +89,8 @@ impl Tabs {
         let attach = json!({"autoAttach": true, "waitForDebuggerOnStart": true, "flatten": true,
             "filter": [{"type": "page"}]});
         tabs.browser("Target.setAutoAttach", attach).await?;
-        tabs.browser("Target.setDiscoverTargets", json!({"discover": true, "filter": [{"type": "page"}]})).await?;
+        tabs.browser("Target.setDiscoverTargets", json!({"discover": true, "filter": [{"type": "page"}]}))
+            .await?;
         if timeout(Duration::from_secs(2), tabs.any()).await.is_err() {
             tabs.create("about:blank").await?;
         }
@@ -198,9 +200,12 @@ impl Tabs {
     }
 
     fn attached(self: &Arc<Self>, params: &Value) {
-        let (session, target) = (text(params, "/sessionId").to_owned(), text(params, "/targetInfo/targetId").to_owned());
+        let (session, target) =
+            (text(params, "/sessionId").to_owned(), text(params, "/targetInfo/targetId").to_owned());
         // The watchdogs are attached by ourselves, beside the automatic ones.
-        if text(params, "/targetInfo/type") != "page" || lock(&self.open).tabs.iter().any(|tab| tab.target == target) {
+        if text(params, "/targetInfo/type") != "page"
+            || lock(&self.open).tabs.iter().any(|tab| tab.target == target)
+        {
             return;
         }
         let context = text(params, "/targetInfo/browserContextId");

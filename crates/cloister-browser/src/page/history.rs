@@ -32,7 +32,10 @@ async fn go(run: &Run<'_>, method: &str, params: Value) -> Outcome<Given> {
         state.crashed || state.closed || (state.commits != before && !state.leaving && state.document.loaded)
     });
     if timeout_at(run.deadline, there).await.is_err() {
-        return Err(failed("timeout", "the page did not load in time; read it, or wait for what is needed of it"));
+        return Err(failed(
+            "timeout",
+            "the page did not load in time; read it, or wait for what is needed of it",
+        ));
     }
     if run.tab.url().starts_with("chrome-error:") {
         return Err(net_error(&run.tab.url(), "net::ERR_FAILED"));

@@ -77,7 +77,10 @@ pub(super) struct Located {
 impl Located {
     /// Where a click reaches it.
     pub(super) fn point(&self) -> (i32, i32) {
-        #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates, and a viewport has less than 2^31 pixels")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a float cast saturates, and a viewport has less than 2^31 pixels"
+        )]
         let whole = |n: Option<f64>| n.unwrap_or_default().floor() as i32;
         (whole(self.state.x), whole(self.state.y))
     }
@@ -112,7 +115,8 @@ async fn by_reference(run: &Run<'_>, name: &str) -> Outcome<Option<Handle>> {
         let current = references.loader == loader;
         current.then(|| references.nodes.get(name).cloned()).flatten()
     };
-    let stale = || failed("not_found", format!("there is no element {name} in this document: take a new snapshot"));
+    let stale =
+        || failed("not_found", format!("there is no element {name} in this document: take a new snapshot"));
     let (node, frame) = known.ok_or_else(stale)?;
     world::resolve(&run.tab, node, &frame, run.left()).await?.map(Some).ok_or_else(stale)
 }
@@ -135,7 +139,8 @@ pub(super) async fn locate(run: &Run<'_>, selector: &Selector, need: Need) -> Ou
     loop {
         let lack = match look(run, selector).await? {
             None => Lack::Absent,
-            Some(handle) => match state(run, &handle, need != Need::Attached && need != Need::Visible).await? {
+            Some(handle) => match state(run, &handle, need != Need::Attached && need != Need::Visible).await?
+            {
                 None => Lack::Absent,
                 Some(state) => match unfit(&state, need) {
                     Some(why) => Lack::Unfit(format!("{} {why}", state.description)),

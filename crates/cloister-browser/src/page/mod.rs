@@ -35,8 +35,10 @@ mod settle;
 mod similar;
 mod snapshot;
 mod tabs;
-mod trouble;
+#[cfg(test)]
+mod tests;
 mod tree;
+mod trouble;
 mod typing;
 mod upload;
 mod wait;

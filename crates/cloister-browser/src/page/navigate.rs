@@ -28,8 +28,16 @@ pub(super) fn check(url: &str) -> Outcome<()> {
         };
     }
     match lower.split_once(':') {
-        Some((scheme, _)) if !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)) && !scheme.contains('.') && scheme != "localhost" => {
-            Err(failed("denied", format!("{scheme}: URLs are not opened: http, https, data and about:blank are")))
+        Some((scheme, _))
+            if !scheme.is_empty()
+                && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+                && !scheme.contains('.')
+                && scheme != "localhost" =>
+        {
+            Err(failed(
+                "denied",
+                format!("{scheme}: URLs are not opened: http, https, data and about:blank are"),
+            ))
         }
         _ => Err(failed("invalid", format!("{url:?} is no absolute URL: write https://{}", url.trim()))),
     }
@@ -66,7 +74,9 @@ async fn aborted(run: &Run<'_>, url: &str, begun: u64) -> Outcome<Given> {
     if run.tabs.log().downloads_begun() == begun {
         return Err(failed(
             "navigation_failed",
-            format!("{url} gave no page (net::ERR_ABORTED): it answered without content, or the page went elsewhere"),
+            format!(
+                "{url} gave no page (net::ERR_ABORTED): it answered without content, or the page went elsewhere"
+            ),
         ));
     }
     let finished = |run: &Run<'_>| {
@@ -84,8 +94,12 @@ pub(super) fn net_error(url: &str, error: &str) -> super::trouble::Trouble {
     let hint = match error {
         "net::ERR_NAME_NOT_RESOLVED" => ": there is no host of this name",
         "net::ERR_CONNECTION_REFUSED" => ": nothing listens there",
-        "net::ERR_TUNNEL_CONNECTION_FAILED" => ": the session's network policy refuses this host, or it cannot be reached",
-        "net::ERR_PROXY_CONNECTION_FAILED" | "net::ERR_INTERNET_DISCONNECTED" => ": the session has no network",
+        "net::ERR_TUNNEL_CONNECTION_FAILED" => {
+            ": the session's network policy refuses this host, or it cannot be reached"
+        }
+        "net::ERR_PROXY_CONNECTION_FAILED" | "net::ERR_INTERNET_DISCONNECTED" => {
+            ": the session has no network"
+        }
         "net::ERR_TIMED_OUT" | "net::ERR_CONNECTION_TIMED_OUT" => ": the host did not answer",
         error if error.starts_with("net::ERR_CERT") => ": its certificate is not valid",
         _ => "",
@@ -99,7 +113,8 @@ pub(super) async fn arrive(run: &Run<'_>, loader: &str, wait: LoadState) -> Outc
     let there = state.wait_for(|state| {
         let document = &state.document;
         // A script may have sent the page on: the document that is there now is the one that counts.
-        let ours = document.loader == loader || (state.commits > 1 && !document.loader.is_empty() && !state.leaving && document.loaded);
+        let ours = document.loader == loader
+            || (state.commits > 1 && !document.loader.is_empty() && !state.leaving && document.loaded);
         state.crashed || state.closed || (ours && reached(state, wait))
     });
     match timeout_at(run.deadline, there).await {
@@ -133,7 +148,8 @@ fn late(tab: &Tab, wait: LoadState) -> super::trouble::Trouble {
 /// Waits for a load state of what is shown now.
 pub(super) async fn settled(run: &Run<'_>, wait: LoadState) -> Outcome<()> {
     let mut state = run.tab.state.subscribe();
-    let there = state.wait_for(|state| state.crashed || state.closed || (!state.leaving && reached(state, wait)));
+    let there =
+        state.wait_for(|state| state.crashed || state.closed || (!state.leaving && reached(state, wait)));
     if timeout_at(run.deadline, there).await.is_err() {
         return Err(late(&run.tab, wait));
     }
@@ -195,10 +211,22 @@ mod tests {
 
     #[test]
     fn only_urls_of_the_web_and_data_are_opened() {
-        for url in ["http://a.example", "HTTPS://a.example/x", "about:blank", "data:text/html,x", "http://[::1]:8/"] {
+        for url in
+            ["http://a.example", "HTTPS://a.example/x", "about:blank", "data:text/html,x", "http://[::1]:8/"]
+        {
             assert_eq!(code(url), "", "{url}");
         }
-        for url in ["file:///etc/passwd", "chrome://version", "view-source:http://a.example", "javascript:alert(1)", "devtools://x", "about:config", "blob:x", " file:///x", "ftp://a.example"] {
+        for url in [
+            "file:///etc/passwd",
+            "chrome://version",
+            "view-source:http://a.example",
+            "javascript:alert(1)",
+            "devtools://x",
+            "about:config",
+            "blob:x",
+            " file:///x",
+            "ftp://a.example",
+        ] {
             assert_eq!(code(url), "denied", "{url}");
         }
         for url in ["", "a.example", "a.example:80/x", "localhost:8080", "/path", "http://", "https:///x"] {

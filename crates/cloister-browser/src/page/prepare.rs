@@ -13,7 +13,8 @@ const KEPT: u32 = 1;
 
 /// Enables what the steps and the log need. In one go: the pipe keeps the order, and the page is held meanwhile.
 pub(super) async fn prepare(tab: &Tab, viewport: Viewport) -> Result<(), CallError> {
-    let size = json!({"width": viewport.width, "height": viewport.height, "deviceScaleFactor": 1, "mobile": false});
+    let size =
+        json!({"width": viewport.width, "height": viewport.height, "deviceScaleFactor": 1, "mobile": false});
     let network = json!({"maxTotalBufferSize": KEPT, "maxResourceBufferSize": KEPT, "maxPostDataSize": KEPT});
     let call = |method: &'static str, params: Value| tab.call(method, params, READY);
     let made = tokio::try_join!(

@@ -30,7 +30,9 @@ pub(super) async fn named(run: &Run<'_>, names: &[&str]) -> Outcome<()> {
     let mut combination: Vec<Key> = Vec::new();
     for name in names {
         let unknown = || {
-            let message = format!("there is no key {name:?}: names are as in Enter, ArrowDown, F5, Control+a, Shift+Tab");
+            let message = format!(
+                "there is no key {name:?}: names are as in Enter, ArrowDown, F5, Control+a, Shift+Tab"
+            );
             failed("invalid", message)
         };
         combination.push(keys::find(name).ok_or_else(unknown)?);

@@ -56,7 +56,8 @@ pub(super) async fn unstick(tab: &Tab) -> Page {
         return answer;
     }
     for _ in 0..ATTEMPTS {
-        let end = tab.connection.call(Some(&tab.watchdog), "Runtime.terminateExecution", json!({}), PATIENCE * 4);
+        let end =
+            tab.connection.call(Some(&tab.watchdog), "Runtime.terminateExecution", json!({}), PATIENCE * 4);
         match end.await {
             Err(CallError::Crashed) => return Page::Crashed,
             Err(CallError::Gone(_)) => return Page::Stuck,

@@ -3,8 +3,8 @@
 use super::desk::Tabs;
 use super::trouble::{Outcome, Trouble, crashed, failed};
 use super::{
-    capture, click, console, cookies, dialogs, downloads, evaluate, extract, history, navigate, network, pdf, press,
-    rescue, scroll, select, snapshot, tabs, typing, upload, wait, world,
+    capture, click, console, cookies, dialogs, downloads, evaluate, extract, history, navigate, network, pdf,
+    press, rescue, scroll, select, snapshot, tabs, typing, upload, wait, world,
 };
 use crate::call_error::CallError;
 use crate::tab::Tab;
@@ -47,10 +47,17 @@ impl Run<'_> {
 }
 
 /// See [`cloister_core::browser::Browser::perform`].
-pub(crate) async fn perform(tabs: &Tabs, steps: Vec<Step>, timeout: Duration) -> Result<Vec<Performed>, BrowserError> {
+pub(crate) async fn perform(
+    tabs: &Tabs,
+    steps: Vec<Step>,
+    timeout: Duration,
+) -> Result<Vec<Performed>, BrowserError> {
     let deadline = Instant::now() + timeout;
     let Ok(_turn) = timeout_at(deadline, tabs.turn()).await else {
-        return Err(BrowserError::Deadline { what: "the steps of an earlier request".to_owned(), limit: timeout });
+        return Err(BrowserError::Deadline {
+            what: "the steps of an earlier request".to_owned(),
+            limit: timeout,
+        });
     };
     let _answering = tabs.dialogs().while_steps_run();
     tabs.answer_open_dialogs().await;
@@ -63,7 +70,9 @@ pub(crate) async fn perform(tabs: &Tabs, steps: Vec<Step>, timeout: Duration) ->
             Err(Trouble::Step(error)) => Err(error),
             Err(Trouble::Gone(reason)) => match tabs.ended().await {
                 Some(reason) => return Err(BrowserError::Gone(reason)),
-                None => Err(StepError { code: "page_error", message: format!("the tab was closed ({reason})") }),
+                None => {
+                    Err(StepError { code: "page_error", message: format!("the tab was closed ({reason})") })
+                }
             },
         };
         let url = tabs.current().map(|tab| tab.url()).unwrap_or_default();
@@ -78,7 +87,10 @@ pub(crate) async fn perform(tabs: &Tabs, steps: Vec<Step>, timeout: Duration) ->
 
 async fn one(tabs: &Tabs, step: Step, deadline: Instant) -> Outcome<Given> {
     if Instant::now() >= deadline {
-        return Err(failed("timeout", "the time of the request was over before this step began; give it more"));
+        return Err(failed(
+            "timeout",
+            "the time of the request was over before this step began; give it more",
+        ));
     }
     let tab = tabs.current().map_err(Trouble::Step)?;
     let run = Run { tabs, tab, deadline };
@@ -89,7 +101,9 @@ async fn one(tabs: &Tabs, step: Step, deadline: Instant) -> Outcome<Given> {
     let crashed_now = run.tab.state.borrow().crashed;
     match result {
         Err(Trouble::Step(error)) if crashed_now && error.code != "crashed" => Err(crashed()),
-        Err(Trouble::Step(error)) if error.code == "timeout" => Err(Trouble::Step(rescue::free(&run.tab, error).await)),
+        Err(Trouble::Step(error)) if error.code == "timeout" => {
+            Err(Trouble::Step(rescue::free(&run.tab, error).await))
+        }
         other => {
             if !crashed_now && other.is_ok() {
                 world::release(&run.tab).await;

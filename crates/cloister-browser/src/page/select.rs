@@ -19,7 +19,8 @@ pub(super) async fn select(run: &Run<'_>, selector: &Selector, values: &[String]
     loop {
         let found = locate(run, selector, Need::Edit).await?;
         let before = settle::before(run);
-        let answer = script(&run.tab, On::Element(&found.handle), SELECT, &[json!(values)], run.left()).await?;
+        let answer =
+            script(&run.tab, On::Element(&found.handle), SELECT, &[json!(values)], run.left()).await?;
         if let Some(why) = answer.get("wrong").and_then(Value::as_str) {
             return Err(failed("invalid", why));
         }

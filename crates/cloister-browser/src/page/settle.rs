@@ -34,7 +34,8 @@ pub(super) async fn after(run: &Run<'_>, before: Before) -> Given {
     let begins = state.wait_for(|state| state.leaving || state.commits != before.commits || state.closed);
     let began = timeout(run.at_most(REACTION), begins).await.is_ok();
     if began {
-        let arrives = state.wait_for(|state| state.closed || state.crashed || (!state.leaving && state.document.parsed));
+        let arrives = state
+            .wait_for(|state| state.closed || state.crashed || (!state.leaving && state.document.parsed));
         let _ = timeout(run.at_most(ARRIVAL), arrives).await;
     }
     let mut told = Map::new();

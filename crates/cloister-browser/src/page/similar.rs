@@ -1,8 +1,8 @@
 //! What a search that found nothing may have meant.
 
 use super::run::Run;
-use super::world::{On, script};
 use super::tree;
+use super::world::{On, script};
 use cloister_core::browser::page::Selector;
 use serde_json::json;
 use std::time::Duration;

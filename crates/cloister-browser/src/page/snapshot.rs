@@ -88,8 +88,20 @@ impl Renderer<'_> {
             }
             _ => {}
         }
-        let boring = matches!(node.role.as_str(), "none" | "presentation" | "generic" | "GenericContainer" | "LayoutTable" | "LayoutTableRow" | "LayoutTableCell" | "Section" | "");
-        let shown = !node.ignored && (!boring || !name.is_empty() && node.properties.contains_key("focusable"));
+        let boring = matches!(
+            node.role.as_str(),
+            "none"
+                | "presentation"
+                | "generic"
+                | "GenericContainer"
+                | "LayoutTable"
+                | "LayoutTableRow"
+                | "LayoutTableCell"
+                | "Section"
+                | ""
+        );
+        let shown =
+            !node.ignored && (!boring || !name.is_empty() && node.properties.contains_key("focusable"));
         let (mut below, mut known) = (depth, above.to_owned());
         if shown {
             self.head(tree, node, &name, depth);
@@ -147,7 +159,10 @@ impl Renderer<'_> {
 /// The states that matter to somebody who acts.
 fn states(node: &Node) -> Vec<(&'static str, Option<String>)> {
     let mut states = Vec::new();
-    for name in ["checked", "pressed", "selected", "expanded", "disabled", "required", "readonly", "focused", "invalid", "level"] {
+    for name in [
+        "checked", "pressed", "selected", "expanded", "disabled", "required", "readonly", "focused",
+        "invalid", "level",
+    ] {
         match node.properties.get(name) {
             Some(Value::Bool(true)) => states.push((name, None)),
             Some(Value::Bool(false)) if name == "expanded" => states.push((name, Some("false".to_owned()))),

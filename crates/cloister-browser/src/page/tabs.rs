@@ -20,7 +20,8 @@ pub(super) async fn list(run: &Run<'_>) -> Outcome<Given> {
     let mut told = Vec::new();
     for tab in run.tabs.all() {
         let infos = targets.get("targetInfos").and_then(Value::as_array).into_iter().flatten();
-        let info = infos.into_iter().find(|info| info.get("targetId").and_then(Value::as_str) == Some(&tab.target));
+        let info =
+            infos.into_iter().find(|info| info.get("targetId").and_then(Value::as_str) == Some(&tab.target));
         let title = info.and_then(|info| info.get("title")).and_then(Value::as_str).unwrap_or_default();
         let state = tab.state.borrow();
         told.push(json!({"tab": tab.id, "url": state.document.url, "title": title, "current": tab.id == current.id,

@@ -89,9 +89,13 @@ fn read(frame: String, owner: Option<i64>, answer: &Value) -> Tree {
     let mut tree = Tree { frame, owner, root: String::new(), nodes: HashMap::new(), order: Vec::new() };
     for node in answer.get("nodes").and_then(Value::as_array).into_iter().flatten() {
         let id = text(node, "/nodeId");
-        let properties = node.get("properties").and_then(Value::as_array).into_iter().flatten().filter_map(|p| {
-            Some((p.get("name")?.as_str()?.to_owned(), p.pointer("/value/value").cloned().unwrap_or_default()))
-        });
+        let properties =
+            node.get("properties").and_then(Value::as_array).into_iter().flatten().filter_map(|p| {
+                Some((
+                    p.get("name")?.as_str()?.to_owned(),
+                    p.pointer("/value/value").cloned().unwrap_or_default(),
+                ))
+            });
         let children = node.get("childIds").and_then(Value::as_array).into_iter().flatten();
         let read = Node {
             role: text(node, "/role/value"),
@@ -131,7 +135,9 @@ fn depth_first(tree: &Tree) -> Vec<String> {
 
 /// Nodes of a role, in document order, with their frames.
 fn of_role<'a>(forest: &'a [Tree], role: &str) -> Vec<(&'a str, &'a Node)> {
-    let nodes = forest.iter().flat_map(|tree| tree.order.iter().filter_map(|id| Some((tree.frame.as_str(), tree.nodes.get(id)?))));
+    let nodes = forest
+        .iter()
+        .flat_map(|tree| tree.order.iter().filter_map(|id| Some((tree.frame.as_str(), tree.nodes.get(id)?))));
     nodes.filter(|(_, node)| !node.ignored && node.dom != 0 && node.role.eq_ignore_ascii_case(role)).collect()
 }
 
@@ -139,7 +145,9 @@ fn of_role<'a>(forest: &'a [Tree], role: &str) -> Vec<(&'a str, &'a Node)> {
 pub(super) async fn by_role(run: &Run<'_>, role: &str, name: Option<&str>) -> Outcome<Option<Handle>> {
     let forest = match forest(run, run.left()).await {
         Ok(forest) => forest,
-        Err(super::trouble::Trouble::Step(error)) if error.message.contains("went elsewhere") => return Ok(None),
+        Err(super::trouble::Trouble::Step(error)) if error.message.contains("went elsewhere") => {
+            return Ok(None);
+        }
         Err(error) => return Err(error),
     };
     let found = of_role(&forest, role);
@@ -161,7 +169,8 @@ pub(super) async fn by_role(run: &Run<'_>, role: &str, name: Option<&str>) -> Ou
 /// Names of the elements of a role, or of the roles that there are.
 pub(super) async fn names_of(run: &Run<'_>, role: &str, limit: Duration) -> Vec<String> {
     let Ok(forest) = forest(run, limit).await else { return Vec::new() };
-    let named: Vec<String> = of_role(&forest, role).iter().map(|(_, n)| format!("{role} {:?}", n.name)).take(5).collect();
+    let named: Vec<String> =
+        of_role(&forest, role).iter().map(|(_, n)| format!("{role} {:?}", n.name)).take(5).collect();
     if !named.is_empty() {
         return named;
     }

@@ -36,7 +36,9 @@ impl From<CallError> for Trouble {
             CallError::Refused { ref message, .. } if is_between_documents(&error) => {
                 failed("page_error", format!("the page went elsewhere meanwhile ({message}); try again"))
             }
-            CallError::Refused { .. } | CallError::Unreadable { .. } => failed("page_error", error.to_string()),
+            CallError::Refused { .. } | CallError::Unreadable { .. } => {
+                failed("page_error", error.to_string())
+            }
         }
     }
 }

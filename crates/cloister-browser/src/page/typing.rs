@@ -25,7 +25,10 @@ pub(super) struct How {
 /// Types. Without a selector into whatever has the focus.
 pub(super) async fn text(run: &Run<'_>, selector: Option<&Selector>, text: &str, how: How) -> Outcome<Given> {
     if text.chars().count() > LONGEST {
-        return Err(failed("invalid", format!("the text has more than {LONGEST} characters: upload a file instead")));
+        return Err(failed(
+            "invalid",
+            format!("the text has more than {LONGEST} characters: upload a file instead"),
+        ));
     }
     let before = settle::before(run);
     let mut typed = true;

@@ -16,7 +16,10 @@ pub(super) async fn upload(run: &Run<'_>, selector: &Selector, paths: &[String])
     for path in paths {
         let plain = inside(path)?;
         if let Err(reason) = run.tabs.files().size(&plain).await {
-            return Err(failed("not_found", format!("{path}: {reason}; upload it to the session's files first")));
+            return Err(failed(
+                "not_found",
+                format!("{path}: {reason}; upload it to the session's files first"),
+            ));
         }
         files.push(format!("{}/{plain}", run.tabs.workspace().trim_end_matches('/')));
     }
@@ -24,14 +27,17 @@ pub(super) async fn upload(run: &Run<'_>, selector: &Selector, paths: &[String])
     let found = locate(run, selector, Need::Attached).await?;
     let (tag, kind) = (found.state.tag.as_str(), found.state.kind.as_str());
     if (tag, kind) != ("input", "file") {
-        let what = format!("{} is no <input type=file>: select that one, it may be hidden", found.state.description);
+        let what =
+            format!("{} is no <input type=file>: select that one, it may be hidden", found.state.description);
         return Err(failed("invalid", what));
     }
     let Handle(id) = &found.handle;
     let before = settle::before(run);
     match run.tab.call("DOM.setFileInputFiles", json!({"objectId": id, "files": files}), run.left()).await {
         Ok(_) => Ok(settle::after(run, before).await),
-        Err(CallError::Refused { message, .. }) => Err(failed("invalid", format!("the files were not taken: {message}"))),
+        Err(CallError::Refused { message, .. }) => {
+            Err(failed("invalid", format!("the files were not taken: {message}")))
+        }
         Err(error) => Err(error.into()),
     }
 }

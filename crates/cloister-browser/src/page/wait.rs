@@ -26,7 +26,10 @@ pub(super) async fn wait(run: &Run<'_>, until: WaitFor) -> Outcome<Given> {
         WaitFor::Load(state) => settled(run, state).await?,
         WaitFor::Time(time) => {
             if Instant::now() + time > run.deadline {
-                return Err(failed("invalid", format!("{time:?} is more than what is left of the request's time")));
+                return Err(failed(
+                    "invalid",
+                    format!("{time:?} is more than what is left of the request's time"),
+                ));
             }
             sleep(time).await;
         }
@@ -67,7 +70,9 @@ async fn url(run: &Run<'_>, part: &str) -> Outcome<()> {
     let there = state.wait_for(|state| state.closed || state.crashed || state.document.url.contains(part));
     match timeout_at(run.deadline, there).await {
         Ok(_) => Ok(()),
-        Err(_) => Err(failed("timeout", format!("the URL is {} and does not contain {part:?}", run.tab.url()))),
+        Err(_) => {
+            Err(failed("timeout", format!("the URL is {} and does not contain {part:?}", run.tab.url())))
+        }
     }
 }
 

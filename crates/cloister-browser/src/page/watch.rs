@@ -58,7 +58,8 @@ pub(super) fn apply(tab: &Tab, event: &CdpEvent, log: &Log) -> Option<Dialog> {
         "Network.requestWillBeSent" => request(tab, params, log),
         "Network.responseReceived" => response(tab, params, log),
         "Network.loadingFinished" => {
-            let bytes = params.get("encodedDataLength").and_then(Value::as_f64).map_or(0, |n| n.max(0.0) as u64);
+            let bytes =
+                params.get("encodedDataLength").and_then(Value::as_f64).map_or(0, |n| n.max(0.0) as u64);
             ended(tab, params, log, |request| request.bytes = Some(bytes));
         }
         "Network.loadingFailed" => {
@@ -76,7 +77,8 @@ pub(super) fn apply(tab: &Tab, event: &CdpEvent, log: &Log) -> Option<Dialog> {
             log.line(&tab.id, entry("/entry/level"), entry("/entry/text"), entry("/entry/url"));
         }
         LAGGED => {
-            let note = format!("{} events of the page came too fast and were not seen", text_of_number(params));
+            let note =
+                format!("{} events of the page came too fast and were not seen", text_of_number(params));
             log.line(&tab.id, "lost", &note, "");
             change(tab, |state| state.open_requests.clear());
         }

@@ -48,7 +48,14 @@ enum Gives {
     Handle,
 }
 
-async fn call(tab: &Tab, on: On<'_>, job: &str, args: &[Value], gives: Gives, limit: Duration) -> Result<Value, CallError> {
+async fn call(
+    tab: &Tab,
+    on: On<'_>,
+    job: &str,
+    args: &[Value],
+    gives: Gives,
+    limit: Duration,
+) -> Result<Value, CallError> {
     let body = format!("function (...given) {{\n{SEEN}\nreturn (\n{job}\n).apply(this, given); }}");
     let arguments: Vec<Value> = args.iter().map(|value| json!({"value": value})).collect();
     let mut params = json!({"functionDeclaration": body, "arguments": arguments, "awaitPromise": true,
@@ -61,7 +68,13 @@ async fn call(tab: &Tab, on: On<'_>, job: &str, args: &[Value], gives: Gives, li
 }
 
 /// Runs a script and gives its JSON value; `None` if the document went away meanwhile.
-pub(super) async fn attempt(tab: &Tab, on: On<'_>, job: &str, args: &[Value], limit: Duration) -> Outcome<Option<Value>> {
+pub(super) async fn attempt(
+    tab: &Tab,
+    on: On<'_>,
+    job: &str,
+    args: &[Value],
+    limit: Duration,
+) -> Outcome<Option<Value>> {
     let mut answer = match call(tab, on, job, args, Gives::Value, limit).await {
         Ok(answer) => answer,
         Err(error) if is_between_documents(&error) => return Ok(None),
@@ -72,7 +85,13 @@ pub(super) async fn attempt(tab: &Tab, on: On<'_>, job: &str, args: &[Value], li
 }
 
 /// Runs a script and gives its JSON value.
-pub(super) async fn script(tab: &Tab, on: On<'_>, job: &str, args: &[Value], limit: Duration) -> Outcome<Value> {
+pub(super) async fn script(
+    tab: &Tab,
+    on: On<'_>,
+    job: &str,
+    args: &[Value],
+    limit: Duration,
+) -> Outcome<Value> {
     let mut answer = call(tab, on, job, args, Gives::Value, limit).await?;
     refuse_exception(&answer)?;
     Ok(answer.pointer_mut("/result/value").map(Value::take).unwrap_or_default())
@@ -113,7 +132,9 @@ pub(super) async fn resolve(tab: &Tab, node: i64, frame: &str, limit: Duration) 
     };
     let params = json!({"backendNodeId": node, "executionContextId": context, "objectGroup": HANDLES});
     match tab.call("DOM.resolveNode", params, limit).await {
-        Ok(answer) => Ok(answer.pointer("/object/objectId").and_then(Value::as_str).map(|id| Handle(id.to_owned()))),
+        Ok(answer) => {
+            Ok(answer.pointer("/object/objectId").and_then(Value::as_str).map(|id| Handle(id.to_owned())))
+        }
         Err(CallError::Refused { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }
