@@ -67,6 +67,12 @@ pub(crate) struct State {
     pub(crate) dialog: Option<Dialog>,
     /// The renderer has ended; the next navigation makes a new one.
     pub(crate) crashed: bool,
+    /// How often that has happened.
+    pub(crate) crashes: u64,
+    /// Counts the windows and the downloads that the page has asked for.
+    pub(crate) windows: u64,
+    /// See above.
+    pub(crate) downloads: u64,
     /// The tab is closed.
     pub(crate) closed: bool,
     /// Requests that have not ended.
@@ -84,6 +90,9 @@ impl State {
             response: Response::default(),
             dialog: None,
             crashed: false,
+            crashes: 0,
+            windows: 0,
+            downloads: 0,
             closed: false,
             open_requests: HashSet::new(),
             traffic: Instant::now(),

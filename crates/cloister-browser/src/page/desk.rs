@@ -45,6 +45,10 @@ struct Open {
     tabs: Vec<Arc<Tab>>,
     current: Option<String>,
     last: u32,
+    /// Attached, and not yet in the list.
+    coming: usize,
+    /// How often somebody has put a tab in front.
+    brought: u64,
 }
 
 /// The tabs of one session.
@@ -154,7 +158,9 @@ impl Tabs {
 
     /// Puts a tab in front.
     pub(super) fn bring(&self, tab: &Tab) {
-        lock(&self.open).current = Some(tab.id.clone());
+        let mut open = lock(&self.open);
+        open.current = Some(tab.id.clone());
+        open.brought += 1;
     }
 
     /// Counts the changes of the list.
@@ -210,15 +216,23 @@ impl Tabs {
         }
         let context = text(params, "/targetInfo/browserContextId");
         let foreign = self.context.as_deref().is_some_and(|own| own != context);
-        let flood = lock(&self.open).tabs.len() >= TABS;
+        let (flood, brought) = {
+            let mut open = lock(&self.open);
+            let flood = open.tabs.len() + open.coming >= TABS;
+            open.coming += usize::from(!foreign && !flood);
+            (flood, open.brought)
+        };
         let opener = text(params, "/targetInfo/openerId").to_owned();
         let desk = Arc::clone(self);
         tokio::spawn(async move {
             if foreign || flood {
                 desk.let_go(&session, if foreign { None } else { Some(&target) }).await;
-            } else if let Err(error) = desk.admit(session, target, &opener).await {
+                return;
+            }
+            if let Err(error) = desk.admit(session, target, &opener, brought).await {
                 tracing::warn!(%error, "a tab could not be made ready");
             }
+            lock(&desk.open).coming -= 1;
         });
     }
 
@@ -235,7 +249,13 @@ impl Tabs {
         };
     }
 
-    async fn admit(self: &Arc<Self>, session: String, target: String, opener: &str) -> Result<(), CallError> {
+    async fn admit(
+        self: &Arc<Self>,
+        session: String,
+        target: String,
+        opener: &str,
+        brought: u64,
+    ) -> Result<(), CallError> {
         let id = {
             let mut open = lock(&self.open);
             open.last += 1;
@@ -251,8 +271,9 @@ impl Tabs {
         let prepared = prepare::prepare(&tab, self.settings.viewport).await;
         {
             let mut open = lock(&self.open);
-            // A page's window comes to the front, as on a desktop, if its opener was there.
-            if open.current.is_none() || (parent.is_some() && open.current == tab.opener) {
+            // A page's window comes to the front, as on a desktop, if its opener was there and nobody has chosen another since.
+            let follows = parent.is_some() && open.current == tab.opener && open.brought == brought;
+            if open.current.is_none() || follows {
                 open.current = Some(tab.id.clone());
             }
             open.tabs.push(tab);

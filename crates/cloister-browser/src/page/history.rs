@@ -25,11 +25,16 @@ pub(super) async fn reload(run: &Run<'_>) -> Outcome<Given> {
 }
 
 async fn go(run: &Run<'_>, method: &str, params: Value) -> Outcome<Given> {
-    let before = run.tab.state.borrow().commits;
+    let (before, crashes) = {
+        let state = run.tab.state.borrow();
+        (state.commits, state.crashes)
+    };
     run.tab.call(method, params, run.left()).await?;
     let mut state = run.tab.state.subscribe();
     let there = state.wait_for(|state| {
-        state.crashed || state.closed || (state.commits != before && !state.leaving && state.document.loaded)
+        state.crashes != crashes
+            || state.closed
+            || (state.commits != before && !state.leaving && state.document.loaded)
     });
     if timeout_at(run.deadline, there).await.is_err() {
         return Err(failed(

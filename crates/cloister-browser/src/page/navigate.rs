@@ -47,6 +47,7 @@ pub(super) fn check(url: &str) -> Outcome<()> {
 pub(super) async fn navigate(run: &Run<'_>, url: &str, wait: LoadState) -> Outcome<Given> {
     check(url)?;
     let begun = run.tabs.log().downloads_begun();
+    let crashes = run.tab.state.borrow().crashes;
     let answer = run.tab.call("Page.navigate", json!({"url": url.trim()}), run.left()).await?;
     let loader = answer.get("loaderId").and_then(Value::as_str).map(str::to_owned);
     let error = answer.get("errorText").and_then(Value::as_str).filter(|text| !text.is_empty());
@@ -58,7 +59,7 @@ pub(super) async fn navigate(run: &Run<'_>, url: &str, wait: LoadState) -> Outco
         return Err(net_error(url, error));
     }
     match loader {
-        Some(loader) => arrive(run, &loader, wait).await?,
+        Some(loader) => arrive(run, &loader, wait, crashes).await?,
         // A jump within the document.
         None => {}
     }
@@ -107,18 +108,18 @@ pub(super) fn net_error(url: &str, error: &str) -> super::trouble::Trouble {
     failed("navigation_failed", format!("{url}: {error}{hint}"))
 }
 
-/// Waits until the document of a navigation has come as far as asked.
-pub(super) async fn arrive(run: &Run<'_>, loader: &str, wait: LoadState) -> Outcome<()> {
+/// Waits until the document of a navigation has come as far as asked. Only a crash after `crashes` others is one of this document.
+async fn arrive(run: &Run<'_>, loader: &str, wait: LoadState, crashes: u64) -> Outcome<()> {
     let mut state = run.tab.state.subscribe();
     let there = state.wait_for(|state| {
         let document = &state.document;
         // A script may have sent the page on: the document that is there now is the one that counts.
         let ours = document.loader == loader
             || (state.commits > 1 && !document.loader.is_empty() && !state.leaving && document.loaded);
-        state.crashed || state.closed || (ours && reached(state, wait))
+        state.crashes != crashes || state.closed || (ours && reached(state, wait))
     });
     match timeout_at(run.deadline, there).await {
-        Ok(Ok(state)) if state.crashed => return Err(super::trouble::crashed()),
+        Ok(Ok(state)) if state.crashes != crashes => return Err(super::trouble::crashed()),
         Ok(_) => {}
         Err(_) => return Err(late(&run.tab, wait)),
     }

@@ -35,11 +35,18 @@ pub(super) fn apply(tab: &Tab, event: &CdpEvent, log: &Log) -> Option<Dialog> {
         "Page.frameRequestedNavigation" if in_main_frame => {
             let here = text(params, "/disposition") == "currentTab";
             let script = text(params, "/url").starts_with("javascript:");
-            change(tab, |state| state.leaving |= here && !script);
+            let saved = text(params, "/disposition") == "download";
+            change(tab, |state| {
+                state.leaving |= here && !script;
+                state.downloads += u64::from(saved);
+            });
         }
-        "Page.frameStoppedLoading" | "Page.downloadWillBegin" if in_main_frame => {
-            change(tab, |state| state.leaving = false);
-        }
+        "Page.frameStoppedLoading" if in_main_frame => change(tab, |state| state.leaving = false),
+        "Page.downloadWillBegin" => change(tab, |state| {
+            state.downloads += 1;
+            state.leaving &= !in_main_frame;
+        }),
+        "Page.windowOpen" => change(tab, |state| state.windows += 1),
         "Page.javascriptDialogOpening" => return Some(dialog(tab, params, log)),
         "Page.javascriptDialogClosed" => {
             change(tab, |state| state.dialog = None);
@@ -49,6 +56,7 @@ pub(super) fn apply(tab: &Tab, event: &CdpEvent, log: &Log) -> Option<Dialog> {
             log.line(&tab.id, "crash", "the page has crashed", &tab.url());
             change(tab, |state| {
                 state.crashed = true;
+                state.crashes += 1;
                 state.dialog = None;
                 state.leaving = false;
                 state.open_requests.clear();

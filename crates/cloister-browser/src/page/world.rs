@@ -146,7 +146,8 @@ pub(super) async fn release(tab: &Tab) {
     let _ = tab.call("Runtime.releaseObjectGroup", params, Duration::from_millis(200)).await;
 }
 
-fn refuse_exception(answer: &Value) -> Outcome<()> {
+/// An exception of a script is the failure of its step.
+pub(super) fn refuse_exception(answer: &Value) -> Outcome<()> {
     match answer.get("exceptionDetails") {
         Some(details) => Err(failed("page_error", exception(details))),
         None => Ok(()),
