@@ -20,6 +20,7 @@ use crate::tab::Tab;
 use cloister_core::browser::Viewport;
 use cloister_core::browser::page::StepError;
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 use tokio::sync::{MutexGuard, watch as signal};
@@ -47,6 +48,8 @@ struct Open {
     last: u32,
     /// Attached, and not yet in the list.
     coming: usize,
+    /// How many windows the page of a tab has been given, by the tab's id.
+    given: HashMap<String, u64>,
     /// How often somebody has put a tab in front.
     brought: u64,
 }
@@ -263,7 +266,7 @@ impl Tabs {
         };
         let watchdog = self.connection.attach(&target, BROWSER).await?;
         let mut tab = Tab::new(self.connection.clone(), id, target, (session, watchdog));
-        let parent = self.all().into_iter().find(|tab| tab.target == opener);
+        let parent = self.parent(opener);
         tab.opener = parent.as_ref().map(|tab| tab.id.clone());
         let tab = Arc::new(tab);
         let events = self.connection.events(&tab.session);
@@ -272,7 +275,11 @@ impl Tabs {
         {
             let mut open = lock(&self.open);
             // A page's window comes to the front, as on a desktop, if its opener was there and nobody has chosen another since.
-            let follows = parent.is_some() && open.current == tab.opener && open.brought == brought;
+            // While steps run, the step that has set it off brings it: the next one must not find itself elsewhere by chance.
+            let follows = parent.is_some()
+                && open.current == tab.opener
+                && open.brought == brought
+                && !self.dialogs.answers_now();
             if open.current.is_none() || follows {
                 open.current = Some(tab.id.clone());
             }
@@ -280,6 +287,19 @@ impl Tabs {
         }
         self.changed.send_modify(|n| *n += 1);
         prepared
+    }
+
+    /// Whose page has opened a window. Chromium does not say it of windows without an opener (`noopener`, which `target=_blank` is):
+    /// then it is the tab in front, if its page has asked for more windows than it was given.
+    fn parent(&self, opener: &str) -> Option<Arc<Tab>> {
+        let mut open = lock(&self.open);
+        let front = open.tabs.iter().find(|tab| {
+            let given = open.given.get(&tab.id).copied().unwrap_or_default();
+            opener.is_empty() && Some(&tab.id) == open.current.as_ref() && tab.state.borrow().windows > given
+        });
+        let parent = open.tabs.iter().find(|tab| tab.target == opener).or(front).cloned()?;
+        *open.given.entry(parent.id.clone()).or_default() += 1;
+        Some(parent)
     }
 
     fn detached(&self, params: &Value) {

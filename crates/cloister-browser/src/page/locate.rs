@@ -137,6 +137,7 @@ pub(super) async fn locate(run: &Run<'_>, selector: &Selector, need: Need) -> Ou
     let mut pauses = PAUSES.iter();
     let mut pause = Duration::ZERO;
     loop {
+        let began = Instant::now();
         let lack = match look(run, selector).await? {
             None => Lack::Absent,
             Some(handle) => match state(run, &handle, need != Need::Attached && need != Need::Visible).await?
@@ -156,7 +157,9 @@ pub(super) async fn locate(run: &Run<'_>, selector: &Selector, need: Need) -> Ou
         if let Some(milliseconds) = pauses.next() {
             pause = Duration::from_millis(*milliseconds);
         }
-        if Instant::now() + pause + EXPLAIN >= run.deadline {
+        // Another look takes as long as this one: on a busy machine more than the explanation.
+        let look = began.elapsed() * 2;
+        if Instant::now() + pause + look.max(EXPLAIN) >= run.deadline {
             return Err(explain(run, selector, lack).await);
         }
         sleep(pause).await;

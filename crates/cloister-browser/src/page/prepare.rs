@@ -17,6 +17,7 @@ pub(super) async fn prepare(tab: &Tab, viewport: Viewport) -> Result<(), CallErr
         json!({"width": viewport.width, "height": viewport.height, "deviceScaleFactor": 1, "mobile": false});
     let network = json!({"maxTotalBufferSize": KEPT, "maxResourceBufferSize": KEPT, "maxPostDataSize": KEPT});
     let call = |method: &'static str, params: Value| tab.call(method, params, READY);
+    // The last one lets the page go on: a new process answers none of the others before that.
     let made = tokio::try_join!(
         call("Page.enable", json!({})),
         call("Page.setLifecycleEventsEnabled", json!({"enabled": true})),
@@ -26,10 +27,9 @@ pub(super) async fn prepare(tab: &Tab, viewport: Viewport) -> Result<(), CallErr
         call("Emulation.setDeviceMetricsOverride", size),
         call("Emulation.setFocusEmulationEnabled", json!({"enabled": true})),
         call("Page.getFrameTree", json!({})),
+        call("Runtime.runIfWaitingForDebugger", json!({})),
     );
-    let resumed = call("Runtime.runIfWaitingForDebugger", json!({})).await;
-    let (.., tree) = made?;
-    resumed?;
+    let (.., tree, _) = made?;
     let text = |pointer: &str| tree.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let (loader, url) = (text("/frameTree/frame/loaderId"), text("/frameTree/frame/url"));
     let url = format!("{url}{}", text("/frameTree/frame/urlFragment"));

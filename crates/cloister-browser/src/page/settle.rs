@@ -14,6 +14,8 @@ const ARRIVAL: Duration = Duration::from_secs(15);
 const REACTION: Duration = Duration::from_millis(60);
 /// How long the browser may take until a window or a download that was asked for is there.
 const APPEARANCE: Duration = Duration::from_secs(2);
+/// How long after a navigation without a document its download may be told.
+const DOWNLOAD: Duration = Duration::from_millis(300);
 /// Between looks at a download.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -46,10 +48,16 @@ pub(super) async fn after(run: &Run<'_>, before: Before) -> Given {
         state.leaving || state.commits != before.commits || asked || state.closed
     });
     let _ = timeout(run.at_most(REACTION), begins).await;
-    if run.tab.state.borrow().leaving || run.tab.state.borrow().commits != before.commits {
+    let left = run.tab.state.borrow().leaving;
+    if left || run.tab.state.borrow().commits != before.commits {
         let arrives = state
             .wait_for(|state| state.closed || state.crashed || (!state.leaving && state.document.parsed));
         let _ = timeout(run.at_most(ARRIVAL), arrives).await;
+    }
+    if left && run.tab.state.borrow().commits == before.commits {
+        // It led to no document: a download is told a moment after that.
+        let told = state.wait_for(|state| state.downloads != before.asked || state.leaving);
+        let _ = timeout(run.at_most(DOWNLOAD), told).await;
     }
     let now = run.tab.state.borrow().clone();
     let mut told = Map::new();
@@ -71,13 +79,15 @@ pub(super) async fn after(run: &Run<'_>, before: Before) -> Given {
 /// The newest tab since then, loaded; waited for if the page has asked for one.
 async fn opened(run: &Run<'_>, before: &Before, asked: bool) -> Option<Arc<Tab>> {
     let mut changes = run.tabs.changes();
-    let newest = || run.tabs.all().into_iter().rfind(|tab| !before.tabs.contains(&tab.id));
+    let ours = |tab: &Arc<Tab>| !before.tabs.contains(&tab.id) && tab.opener.as_ref() == Some(&run.tab.id);
+    let newest = || run.tabs.all().into_iter().rfind(ours);
     if asked {
         // Chromium may have refused the window, so that it never comes.
         let comes = async { while newest().is_none() && changes.changed().await.is_ok() {} };
         let _ = timeout(run.at_most(APPEARANCE), comes).await;
     }
     let tab = newest()?;
+    run.tabs.bring(&tab);
     let mut state = tab.state.subscribe();
     let loads = state.wait_for(|state| state.closed || (state.document.parsed && !state.leaving));
     let _ = timeout(run.at_most(ARRIVAL), loads).await;
