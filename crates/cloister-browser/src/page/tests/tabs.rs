@@ -48,7 +48,9 @@ async fn tabs_are_opened_and_the_last_one_is_replaced_when_it_is_closed() {
 async fn a_page_that_opens_windows_without_end_gets_fifty_tabs() {
     let Some(trial) = start().await else { return };
     trial
-        .page("<button id=b onclick=\"for (let n = 0; n < 80; n++) open('about:blank')\">open</button>")
+        .page(
+            "<button id=b onclick=\"for (let n = 0; n < 80; n++) window.open('about:blank')\">open</button>",
+        )
         .await;
     // Chromium itself allows one window per click of a person.
     let again = [click(css("#b")), Step::SwitchTab { tab: "t1".into() }];
