@@ -5,6 +5,7 @@ use crate::connection::Connection;
 use crate::downloads::Downloads;
 use crate::filter::{Filter, Table};
 use crate::launch::{Launched, allow_downloads};
+use crate::page::{SandboxFiles, Settings, Tabs};
 use crate::pages::Pages;
 use async_trait::async_trait;
 use cloister_core::backend::{EventSink, Interpreter, InvokeError, StopReport};
@@ -17,6 +18,7 @@ use cloister_core::id::SandboxId;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OnceCell;
 
 /// How long the sandbox may take to say why Chromium has ended, once its pipe is closed.
 const REASON: Duration = Duration::from_secs(2);
@@ -29,7 +31,10 @@ pub(crate) struct ChromiumBrowser {
     broker: Arc<Broker>,
     engine: Engine,
     viewport: Viewport,
-    _downloads: Arc<Downloads>,
+    downloads: Arc<Downloads>,
+    workspace: String,
+    /// Attached at the first action or step: a session that only CDP clients use has no second view of its pages.
+    tabs: OnceCell<Arc<Tabs>>,
 }
 
 impl ChromiumBrowser {
@@ -37,6 +42,7 @@ impl ChromiumBrowser {
     pub(crate) fn new(launched: Launched, table: Arc<Table>, viewport: Viewport, clients: usize) -> Self {
         let Launched { sandbox, connection, pages, downloads, engine, workspace } = launched;
         let filter = Filter::new(table, &workspace);
+        let own = workspace.clone();
         let restored = (Arc::clone(&pages), connection.clone());
         let on_leave: OnLeave = Arc::new(move || {
             let ((pages, connection), workspace) = (restored.clone(), workspace.clone());
@@ -48,7 +54,31 @@ impl ChromiumBrowser {
             });
         });
         let broker = Broker::new(connection.clone(), filter, Arc::clone(&downloads), clients, on_leave);
-        Self { sandbox, connection, pages, broker, engine, viewport, _downloads: downloads }
+        Self {
+            sandbox,
+            connection,
+            pages,
+            broker,
+            engine,
+            viewport,
+            downloads,
+            workspace: own,
+            tabs: OnceCell::new(),
+        }
+    }
+
+    /// The tabs as actions and steps use them.
+    async fn tabs(&self) -> Result<Arc<Tabs>, BrowserError> {
+        let open = || {
+            let settings = Settings {
+                viewport: self.viewport,
+                workspace: self.workspace.clone(),
+                files: Arc::new(SandboxFiles::new(Arc::clone(&self.sandbox))),
+                downloads: Arc::clone(&self.downloads),
+            };
+            Tabs::open(self.connection.clone(), settings)
+        };
+        Ok(self.tabs.get_or_try_init(open).await.map(Arc::clone)?)
     }
 }
 
@@ -70,14 +100,12 @@ impl Browser for ChromiumBrowser {
         self.sandbox.walls()
     }
 
-    async fn act(&self, _action: Action) -> Result<ActionResult, BrowserError> {
-        // crate::actions brings it.
-        Err(not_built())
+    async fn act(&self, action: Action) -> Result<ActionResult, BrowserError> {
+        crate::actions::act(&*self.tabs().await?, action).await
     }
 
-    async fn perform(&self, _steps: Vec<Step>, _timeout: Duration) -> Result<Vec<Performed>, BrowserError> {
-        // crate::page brings it.
-        Err(not_built())
+    async fn perform(&self, steps: Vec<Step>, timeout: Duration) -> Result<Vec<Performed>, BrowserError> {
+        crate::page::perform(&*self.tabs().await?, steps, timeout).await
     }
 
     async fn connect(&self, role: Role, target: Option<String>) -> Result<CdpClient, BrowserError> {
@@ -120,12 +148,5 @@ impl Browser for ChromiumBrowser {
     async fn stop(&self, grace: Duration) -> StopReport {
         self.broker.end("the session has ended");
         self.sandbox.stop(grace).await
-    }
-}
-
-fn not_built() -> BrowserError {
-    BrowserError::Invalid {
-        field: String::new(),
-        message: "page actions are not built yet; use a CDP client".to_owned(),
     }
 }

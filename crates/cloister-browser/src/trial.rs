@@ -3,6 +3,7 @@
 //! The descriptors 3 and 4 are given by a shell, which needs no `unsafe`: `3<&0 4>&1`.
 
 use crate::connection::Connection;
+use crate::downloads::Downloads;
 use crate::page::{Files, Settings, Tabs, perform};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -94,7 +95,21 @@ pub(crate) async fn start() -> Option<Trial> {
     let connection = Connection::open(to, from).unwrap();
     let files = Arc::new(Folder(workspace.clone()));
     let workspace = workspace.to_str().unwrap().to_owned();
-    let tabs = Tabs::open(connection, Settings { viewport: VIEWPORT, workspace, files }).await.unwrap();
+    crate::launch::allow_downloads(&connection, &workspace).await.unwrap();
+    let (downloads, finished) = Downloads::new();
+    let (noted, mut events) = (Arc::clone(&downloads), connection.events(""));
+    tokio::spawn(async move {
+        // Without a sandbox nothing renames them: they stay under their GUIDs.
+        let _finished = finished;
+        while let Some(event) = events.next().await {
+            if event.method.starts_with("Browser.download") {
+                let message = serde_json::json!({"params": event.params}).to_string();
+                noted.note(&event.method, message.as_bytes());
+            }
+        }
+    });
+    let settings = Settings { viewport: VIEWPORT, workspace, files, downloads };
+    let tabs = Tabs::open(connection, settings).await.unwrap();
     Some(Trial { tabs, chromium, folder })
 }
 

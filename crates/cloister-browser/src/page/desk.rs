@@ -14,6 +14,7 @@ use super::log::{Download, Log};
 use super::{downloads, prepare, watch};
 use crate::call_error::CallError;
 use crate::connection::Connection;
+use crate::downloads::Downloads;
 use crate::events::{CdpEvent, Events};
 use crate::lock::lock;
 use crate::tab::Tab;
@@ -39,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) workspace: String,
     /// The session's files.
     pub(crate) files: Arc<dyn Files>,
+    /// Where finished downloads lie.
+    pub(crate) downloads: Arc<Downloads>,
 }
 
 #[derive(Default)]
@@ -80,6 +83,8 @@ impl Tabs {
             connection.call(Some(&session), "Target.getBrowserContexts", json!({}), BROWSER).await?;
         let context = contexts.get("defaultBrowserContextId").and_then(Value::as_str).map(str::to_owned);
         let events = connection.events(&session);
+        // Downloads are told to the session that has allowed them, which is the root.
+        let root = connection.events("");
         let tabs = Arc::new(Self {
             connection,
             session,
@@ -91,8 +96,8 @@ impl Tabs {
             dialogs: Arc::default(),
             log: Arc::default(),
         });
-        tokio::spawn(listen(Arc::downgrade(&tabs), events));
-        downloads::enable(&tabs).await?;
+        tokio::spawn(listen(Arc::downgrade(&tabs), events, Tabs::event));
+        tokio::spawn(listen(Arc::downgrade(&tabs), root, Tabs::root_event));
         let attach = json!({"autoAttach": true, "waitForDebuggerOnStart": true, "flatten": true,
             "filter": [{"type": "page"}]});
         tabs.browser("Target.setAutoAttach", attach).await?;
@@ -127,6 +132,11 @@ impl Tabs {
     /// The session's files.
     pub(super) fn files(&self) -> &dyn Files {
         &*self.settings.files
+    }
+
+    /// Where finished downloads lie.
+    pub(super) fn downloads(&self) -> &Downloads {
+        &self.settings.downloads
     }
 
     /// The rule for dialogs.
@@ -322,6 +332,13 @@ impl Tabs {
         match event.method.as_str() {
             "Target.attachedToTarget" => self.attached(params),
             "Target.detachedFromTarget" => self.detached(params),
+            _ => {}
+        }
+    }
+
+    fn root_event(self: &Arc<Self>, event: &CdpEvent) {
+        let params = &event.params;
+        match event.method.as_str() {
             "Browser.downloadWillBegin" => self.log.download(Download {
                 id: text(params, "/guid").to_owned(),
                 frame: text(params, "/frameId").to_owned(),
@@ -329,7 +346,6 @@ impl Tabs {
                 url: super::log::cut(text(params, "/url")),
                 state: "inProgress".to_owned(),
                 size: 0,
-                path: None,
             }),
             "Browser.downloadProgress" => downloads::progress(self, params),
             _ => {}
@@ -337,10 +353,10 @@ impl Tabs {
     }
 }
 
-async fn listen(desk: Weak<Tabs>, mut events: Events) {
+async fn listen(desk: Weak<Tabs>, mut events: Events, react: fn(&Arc<Tabs>, &CdpEvent)) {
     while let Some(event) = events.next().await {
         let Some(desk) = desk.upgrade() else { return };
-        desk.event(&event);
+        react(&desk, &event);
     }
 }
 

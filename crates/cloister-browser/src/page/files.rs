@@ -4,14 +4,14 @@
 
 use super::run::Run;
 use super::trouble::{Outcome, failed};
+use crate::files::tool;
 use async_trait::async_trait;
 use bytes::Bytes;
 use cloister_core::backend::Interpreter;
 use cloister_core::command::{NewFile, ToolCall};
-use cloister_core::event::{Event, Outcome as Told};
+use cloister_core::event::Outcome as Told;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
 
 /// What one use of the file tools may take.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -35,37 +35,18 @@ impl SandboxFiles {
     pub(crate) fn new(sandbox: Arc<dyn Interpreter>) -> Self {
         Self { sandbox }
     }
-
-    async fn tool(&self, call: ToolCall) -> Result<Told, String> {
-        let (events, mut told) = mpsc::channel(16);
-        let reads = async {
-            let mut last = None;
-            while let Some(event) = told.recv().await {
-                if let Event::Done(outcome) = event {
-                    last = Some(*outcome);
-                }
-            }
-            last
-        };
-        let (done, outcome) = tokio::join!(self.sandbox.invoke(call, LIMIT, events), reads);
-        done.map_err(|error| error.to_string())?;
-        match outcome {
-            Some(Told::Failed { message }) => Err(message),
-            Some(outcome) => Ok(outcome),
-            None => Err("the file tool gave no answer".to_owned()),
-        }
-    }
 }
 
 #[async_trait]
 impl Files for SandboxFiles {
     async fn write(&self, path: &str, data: Bytes) -> Result<(), String> {
         let content = vec![NewFile { path: path.to_owned(), data }];
-        self.tool(ToolCall::WriteFiles { content }).await.map(|_| ())
+        tool(&*self.sandbox, ToolCall::WriteFiles { content }, LIMIT).await.map(|_| ())
     }
 
     async fn size(&self, path: &str) -> Result<u64, String> {
-        match self.tool(ToolCall::ReadRange { path: path.to_owned(), offset: 0, length: 1 }).await? {
+        let call = ToolCall::ReadRange { path: path.to_owned(), offset: 0, length: 1 };
+        match tool(&*self.sandbox, call, LIMIT).await? {
             Told::Range { size, .. } => Ok(size),
             _ => Err("the file tool gave another answer than was asked for".to_owned()),
         }

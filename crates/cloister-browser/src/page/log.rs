@@ -73,9 +73,6 @@ pub(super) struct Download {
     pub(super) state: String,
     /// Bytes so far.
     pub(super) size: u64,
-    /// In the session's files, once it is complete.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) path: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -166,10 +163,10 @@ impl Log {
         json!({"requests": rings.requests, "forgotten": rings.lost[1]})
     }
 
-    /// The downloads as JSON, newest last.
-    pub(super) fn downloads(&self) -> Value {
+    /// The downloads, newest last, and how many have been forgotten.
+    pub(super) fn downloads(&self) -> (Vec<Download>, u64) {
         let rings = lock(&self.rings);
-        json!({"downloads": rings.downloads, "forgotten": rings.lost[2]})
+        (rings.downloads.iter().cloned().collect(), rings.lost[2])
     }
 }
 

@@ -87,6 +87,7 @@ async fn aborted(run: &Run<'_>, url: &str, begun: u64) -> Outcome<Given> {
         sleep(Duration::from_millis(20)).await;
     }
     let download = run.tabs.log().newest_download(&run.tab.target);
+    let download = download.map(|download| super::downloads::shown(run.tabs, &download));
     Ok(Given::Json(json!({"url": run.tab.url(), "download": download})))
 }
 

@@ -1,5 +1,6 @@
 //! What a click or a key has set off: a navigation, a new tab, a download. Waited for, so that the next step finds it.
 
+use super::downloads;
 use super::run::Run;
 use crate::tab::Tab;
 use cloister_core::browser::page::Given;
@@ -105,5 +106,5 @@ async fn download(run: &Run<'_>, before: &Before) -> Value {
         }
         sleep(PAUSE).await;
     }
-    json!(newest())
+    newest().map(|download| downloads::shown(run.tabs, &download)).unwrap_or_default()
 }

@@ -49,7 +49,7 @@ async fn a_page_that_opens_windows_without_end_gets_fifty_tabs() {
     let Some(trial) = start().await else { return };
     trial
         .page(
-            "<button id=b onclick=\"for (let n = 0; n < 80; n++) window.open('about:blank')\">open</button>",
+            "<button id=b onclick=\"for (let n = 0; n < 20; n++) window.open('about:blank')\">open</button>",
         )
         .await;
     // Chromium itself allows one window per click of a person.
