@@ -101,8 +101,6 @@ impl Tabs {
         let attach = json!({"autoAttach": true, "waitForDebuggerOnStart": true, "flatten": true,
             "filter": [{"type": "page"}]});
         tabs.browser("Target.setAutoAttach", attach).await?;
-        tabs.browser("Target.setDiscoverTargets", json!({"discover": true, "filter": [{"type": "page"}]}))
-            .await?;
         if timeout(Duration::from_secs(2), tabs.any()).await.is_err() {
             tabs.create("about:blank").await?;
         }
