@@ -91,7 +91,7 @@ print(client.generate_ws_headers()[0])
 def test_the_command_line_browses(tmp_path, arguments, starts):
     file = tmp_path / "out"
     ran = subprocess.run(
-        [CLOISTER, "browse", "data:text/html,<h1>Grüße</h1>", "--viewport", "800x600", *arguments, file, "--markdown"],
+        [CLOISTER, "browse", "data:text/html;charset=utf-8,<h1>Grüße</h1>", "--viewport", "800x600", *arguments, file, "--markdown"],
         capture_output=True,
         timeout=120,
     )
