@@ -1,10 +1,8 @@
-//! The backend's promises: the pool, the end of a browser, and a protocol that does not grow unseen.
+//! The backend's promises: the pool, the end of a browser, and a policy that is as old as the browser.
 
 use crate::cdp_rig::{Client, PLENTY, VIEWPORT, backend, spec, with_session};
-use cloister_browser::Table;
 use cloister_core::browser::{BrowserBackend, Role};
 use serde_json::json;
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,28 +46,19 @@ async fn a_stopped_browser_closes_its_clients_and_says_so() {
     rig.end().await;
 }
 
+/// No browser tells its methods over a pipe, so the list is taken by hand; this says when it is time to.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_browser_has_no_domain_that_the_policy_does_not_classify() {
+async fn the_policy_was_made_for_the_browser_that_runs() {
     with_session(async |browser| {
-        let mut client = Client::connect(browser, Role::Driver).await;
-        let page = client.first_page().await;
-        let session = client.attach(&page).await;
-        let answer = client.call(Some(&session), "Schema.getDomains", json!({})).await;
-        let domains = answer["result"]["domains"].as_array().unwrap();
-        let table = Table::built_in().unwrap();
-        let known: BTreeSet<&str> =
-            table.methods().filter_map(|m| m.split_once('.')).map(|(d, _)| d).collect();
-        let grown: Vec<_> = domains.iter().filter(|d| !known.contains(d["name"].as_str().unwrap())).collect();
-        assert!(domains.len() > 5, "{answer}");
-        assert!(grown.is_empty(), "classify in policies/cdp/methods.json: {grown:?}");
         let listed: serde_json::Value =
             serde_json::from_str(include_str!("../../policies/cdp/protocol.json")).unwrap();
         let major = |product: &str| product.split(['/', '.']).nth(1).map(str::to_owned);
         let (runs, listed) = (browser.engine().product, listed["browser"].as_str().unwrap().to_owned());
+        assert!(major(&runs).is_some_and(|major| major.parse::<u32>().is_ok()), "{runs}");
         assert_eq!(
             major(&runs),
             major(&listed),
-            "take the protocol's list again: policies/cdp/protocol.json"
+            "take the list again from /json/protocol into policies/cdp/protocol.json, and classify what is new"
         );
     })
     .await;

@@ -148,8 +148,12 @@ impl Pages {
         let Viewport { width, height } = *lock(&self.viewport);
         let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false,
             "screenWidth": width, "screenHeight": height });
-        let override_ =
-            self.connection.call(Some(session), "Emulation.setDeviceMetricsOverride", metrics, LIMIT);
+        let override_ = async {
+            // Said twice, the same metrics are no change to Chromium, even when a client's have replaced them in the page.
+            let clear = "Emulation.clearDeviceMetricsOverride";
+            self.connection.call(Some(session), clear, json!({}), LIMIT).await?;
+            self.connection.call(Some(session), "Emulation.setDeviceMetricsOverride", metrics, LIMIT).await
+        };
         let window = async {
             let params = json!({ "targetId": target });
             let found = self.connection.call(None, "Browser.getWindowForTarget", params, LIMIT).await?;
