@@ -103,7 +103,9 @@ async fn a_client_s_close_leaves_the_browser_to_the_next_one() {
         assert_eq!(client.message().await.unwrap_err().0, 1000);
         let mut next = Client::connect(browser, Role::Driver).await;
         assert_eq!(next.first_page().await, page, "the same page is still there");
+        next.call(None, "Target.setDiscoverTargets", json!({"discover": true})).await;
         next.call(None, "Target.closeTarget", json!({"targetId": page})).await;
+        next.event("Target.targetDestroyed").await;
         drop(next);
         let mut last = Client::connect(browser, Role::Driver).await;
         assert_ne!(last.first_page().await, page, "a client finds a page even when the last one was closed");
