@@ -1,3 +1,5 @@
+//! What the filter lets through, changes and refuses.
+
 use super::*;
 use serde_json::{Value, json};
 
