@@ -26,8 +26,10 @@ pub(crate) const META: u8 = 4;
 /// See [`ALT`].
 pub(crate) const SHIFT: u8 = 8;
 
-/// Lower-case name without `_`, `-` and blanks; key; code; number; text; modifier.
-const NAMED: &[(&[&str], &str, &str, u32, &str, u8)] = &[
+/// Lower-case names without `_`, `-` and blanks; key; code; number; text; modifier.
+type Named = (&'static [&'static str], &'static str, &'static str, u32, &'static str, u8);
+
+const NAMED: &[Named] = &[
     (&["enter", "return"], "Enter", "Enter", 13, "\r", 0),
     (&["tab"], "Tab", "Tab", 9, "", 0),
     (&["space", "spacebar"], " ", "Space", 32, " ", 0),

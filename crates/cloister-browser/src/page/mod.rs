@@ -46,5 +46,7 @@ mod watch;
 mod world;
 
 pub(crate) use desk::{Settings, Tabs};
-pub(crate) use files::{Files, SandboxFiles};
+#[cfg(test)]
+pub(crate) use files::Files;
+pub(crate) use files::SandboxFiles;
 pub(crate) use run::perform;

@@ -67,10 +67,9 @@ pub(super) async fn navigate(run: &Run<'_>, url: &str, wait: LoadState) -> Outco
     if let Some(error) = error {
         return Err(net_error(url, error));
     }
-    match loader {
-        Some(loader) => arrive(run, &loader, wait, crashes).await?,
-        // A jump within the document.
-        None => {}
+    // Without a loader it was a jump within the document.
+    if let Some(loader) = loader {
+        arrive(run, &loader, wait, crashes).await?;
     }
     Ok(met(run).await)
 }
