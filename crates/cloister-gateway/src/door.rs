@@ -1,12 +1,12 @@
 //! What every request passes before a handler sees it, in this order.
 //!
 //! ```text
-//! request id ─▶ Host and Origin ─▶ draining? ─▶ Principal ─▶ handler ─▶ log line, security headers
+//! request id ─▶ Host and Origin ─▶ draining? ─▶ Principal (live view: and Access) ─▶ handler ─▶ log line, security headers
 //! ```
 
 use crate::state::Gateway;
 use crate::wire_error::Refusal;
-use crate::{agentcore, auth, host_check, native};
+use crate::{agentcore, auth, host_check, live_view, native};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
@@ -27,6 +27,11 @@ pub(crate) async fn pass(State(gateway): State<Gateway>, mut request: Request, n
     let began = Instant::now();
     let id = request_id();
     let native = native::is_native(request.uri().path());
+    let refused = match live_view::place(request.uri().path()) {
+        // A person looks at it.
+        Some((live_view::Place::Page, _)) => |_, refusal: &Refusal| live_view::refused(refusal),
+        _ => refused,
+    };
     let method = request.method().clone();
     let mut response = match admit(&gateway, native, &mut request) {
         Err(refusal) => refused(native, &refusal),
@@ -57,6 +62,15 @@ fn admit(gateway: &Gateway, native: bool, request: &mut Request) -> Result<(), R
     if gateway.is_draining() {
         let error = Error::new(Kind::Throttled, "the server is shutting down; send the request again later");
         return Err(Refusal::http(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException", error));
+    }
+    if live_view::is_asset(request.uri().path()) {
+        return Ok(());
+    }
+    if let Some(place) = live_view::place(request.uri().path()) {
+        let (who, access) = live_view::admit(gateway.config(), place, request.uri(), request.headers())?;
+        request.extensions_mut().insert(who);
+        request.extensions_mut().insert(access);
+        return Ok(());
     }
     let who = auth::principal(gateway.config(), request.headers()).map_err(|auth::Unauthenticated| {
         let error = Error::new(Kind::AccessDenied, "the request carries no valid credential");

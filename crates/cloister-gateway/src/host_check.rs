@@ -5,13 +5,15 @@
 //! |---|---|
 //! | a page's name is rebound to 127.0.0.1 | Host must be a loopback name or listed |
 //! | `fetch('http://localhost:8000/…')`, forms, `<img>` | Origin must be listed; Sec-Fetch-Site must not be another site |
+//! | a page opens the WebSocket of a live view | Origin must be this server's own: only its own page may |
 //! | a second Host header or an absolute request line that disagrees | exactly one Host, equal to the one of the request line |
 //!
 //! There are no CORS headers on any answer, so no preflight ever succeeds.
 
 use crate::config::GatewayConfig;
+use crate::live_view::{self, Place};
 use crate::wire_error::Refusal;
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use cloister_core::error::{Error, Kind};
 use std::net::IpAddr;
 
@@ -34,9 +36,12 @@ pub(crate) fn check(
         return Err(misdirected());
     }
     let mut origins = headers.get_all(header::ORIGIN).iter();
-    if origins
-        .any(|origin| !config.allowed_origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()))
-    {
+    let place = live_view::place(uri.path()).map(|(place, _)| place);
+    let is_allowed = |origin: &HeaderValue| {
+        config.allowed_origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes())
+            || (place.is_some() && is_own(origin, host))
+    };
+    if origins.any(|origin| !is_allowed(origin)) {
         return Err(foreign_page());
     }
     if headers.contains_key(header::ORIGIN) {
@@ -46,13 +51,21 @@ pub(crate) fn check(
     if site == b"none" || site == b"same-origin" {
         return Ok(());
     }
-    // A link from another page to the documentation is fine: the page that opens is ours, and the other one
-    // cannot read it.
+    // A link from another page to the documentation or to a live view is fine: the page that opens is ours, and the
+    // other one cannot read it, frame it, or hold its window.
     let navigation = headers.get("sec-fetch-mode").is_some_and(|v| v == "navigate");
-    if navigation && method == Method::GET && matches!(uri.path(), "/" | "/docs") {
+    let is_page = matches!(uri.path(), "/" | "/docs") || place == Some(Place::Page);
+    if navigation && method == Method::GET && is_page {
         return Ok(());
     }
     Err(foreign_page())
+}
+
+/// Whether an origin is this server as the request names it. Host has been checked, so no rebound name passes.
+fn is_own(origin: &HeaderValue, host: &str) -> bool {
+    let origin = origin.to_str().unwrap_or_default();
+    let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
 }
 
 /// Whether a Host header (`name`, `name:port`, `[v6]:port`) names this server.
@@ -176,5 +189,25 @@ mod tests {
             403
         );
         assert_eq!(status(&[host, ("sec-fetch-site", "same-origin")], "/v1/sessions"), 200);
+    }
+
+    #[test]
+    fn the_live_view_is_open_to_its_own_page_and_to_links_only() {
+        let (host, base) = (("host", "localhost:8000"), "/browser-streams/b/sessions/s/live-view");
+        let own = ("origin", "http://localhost:8000");
+        let link = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")];
+        for (rest, followed) in [("", 200), ("/stream", 403), ("/control", 403)] {
+            let path = format!("{base}{rest}");
+            assert_eq!(status(&[host, own], &path), 200, "{path}");
+            assert_eq!(status(&[host, ("origin", "https://localhost:8000")], &path), 200, "{path}");
+            assert_eq!(status(&[host, link[0], link[1]], &path), followed, "{path}");
+            for foreign in
+                ["http://localhost:3000", "http://evil.example", "null", "http://localhost", "localhost:8000"]
+            {
+                assert_eq!(status(&[host, ("origin", foreign)], &path), 403, "{foreign} {path}");
+            }
+        }
+        assert_eq!(status(&[host, own], "/browser-streams/b/sessions/s/automation"), 403);
+        assert_eq!(status(&[host, own], "/v1/sessions"), 403);
     }
 }

@@ -4,7 +4,8 @@
 //!                         ┌─ agentcore/  PUT /code-interpreters/{id}/sessions/start …   event streams, AWS errors
 //! TCP ─ serve ─ door ─────┤                                                                      ├──▶ SessionManager
 //!        (limits) (host,  ├─ native/     /v1/sessions …                        JSON, SSE, files  │
-//!                  auth)  └─ pages/      /healthz /readyz /version /openapi.json /docs
+//!                  auth)  ├─ live_view/  …/sessions/{id}/live-view             a page for people   │
+//!                         └─ pages/      /healthz /readyz /version /openapi.json /docs
 //! ```
 //!
 //! INVARIANT: this is the only crate that knows HTTP or AWS names. Bad requests end here and never reach a
@@ -22,6 +23,7 @@ mod fingerprint;
 mod guest_path;
 mod host_check;
 mod json;
+mod live_view;
 mod mime;
 mod native;
 mod pages;

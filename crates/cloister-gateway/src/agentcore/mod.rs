@@ -12,12 +12,12 @@ mod browser;
 mod code_interpreter;
 mod error;
 mod event_stream;
-mod identifier;
+pub(crate) mod identifier;
 pub mod model;
 mod operations;
 mod result;
 mod sessions;
-mod stream;
+pub(crate) mod stream;
 mod tool_call;
 mod validate;
 

@@ -8,8 +8,9 @@
 //! ```
 //!
 //! The AWS form lets unmodified SDKs carry the token: it is their access key id. The signature is not
-//! verified here; the token alone is the secret. Nothing is read from the query string or from cookies, which
-//! end up in logs and in other people's pages.
+//! verified here; the token alone is the secret. Nothing is read from cookies or from the query string, which
+//! end up in other people's pages and in logs. The one exception are links to a live view, because a person who
+//! follows a link has no header to send (`live_view/access.rs`).
 
 use crate::config::GatewayConfig;
 use axum::http::{HeaderMap, header};
@@ -28,6 +29,16 @@ pub(crate) fn principal(config: &GatewayConfig, headers: &HeaderMap) -> Result<P
     // Two headers could be read differently by a proxy and by us.
     let (Some(value), None) = (values.next(), values.next()) else { return Err(Unauthenticated) };
     let presented = value.to_str().ok().and_then(credential).ok_or(Unauthenticated)?;
+    judged(config, token, presented)
+}
+
+/// The caller who presents this token otherwise than in the header: a presigned URL of a live view, and nothing else.
+pub(crate) fn holder(config: &GatewayConfig, presented: &str) -> Result<Principal, Unauthenticated> {
+    let Some(token) = &config.token else { return Ok(Principal::local()) };
+    judged(config, token, presented)
+}
+
+fn judged(config: &GatewayConfig, token: &str, presented: &str) -> Result<Principal, Unauthenticated> {
     // An empty token is a mistake in a configuration, and must not open the door to an empty credential.
     if !token.is_empty() && equal(&config.cursor_key, token, presented) {
         Ok(Principal::local())

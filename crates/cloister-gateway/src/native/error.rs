@@ -8,7 +8,14 @@ use cloister_core::error::{Error, Kind};
 use serde_json::{Value, json};
 
 /// A refusal that handlers may return with `?`.
-pub(super) struct NativeError(Refusal);
+pub(crate) struct NativeError(Refusal);
+
+impl NativeError {
+    /// For a door that says it in other words.
+    pub(crate) fn into_refusal(self) -> Refusal {
+        self.0
+    }
+}
 
 impl<E: Into<Refusal>> From<E> for NativeError {
     fn from(error: E) -> Self {

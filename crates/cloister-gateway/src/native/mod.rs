@@ -12,6 +12,7 @@ mod disposition;
 mod error;
 mod files;
 mod invoke;
+mod live_view;
 mod ranges;
 mod request;
 mod sessions;
@@ -20,13 +21,15 @@ mod tasks;
 mod view;
 
 use crate::config::GatewayConfig;
+use crate::live_view as viewer;
 use crate::pages;
 use crate::percent;
 use crate::state::Gateway;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use cloister_core::SessionId;
 
-pub(crate) use error::{method_not_allowed, not_found, response as error_response};
+pub(crate) use error::{NativeError, method_not_allowed, not_found, response as error_response};
+pub(crate) use request::{Members, session_id};
 
 /// One route: what a client sends, and what answers.
 pub(crate) struct Route {
@@ -64,12 +67,25 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/v1/sessions/{id}/tasks/{task}",
         handler: |method| on(method, tasks::stop),
     },
+    Route {
+        method: "POST",
+        path: "/v1/sessions/{id}/live-view",
+        handler: |method| on(method, live_view::link),
+    },
+    Route { method: "GET", path: LIVE_VIEW, handler: |method| on(method, viewer::page) },
+    Route { method: "GET", path: STREAM, handler: |method| on(method, viewer::stream) },
+    Route { method: "GET", path: CONTROL, handler: |method| on(method, viewer::show) },
+    Route { method: "POST", path: CONTROL, handler: |method| on(method, viewer::control) },
+    Route { method: "GET", path: "/live-view/{file}", handler: |method| on(method, viewer::asset) },
     Route { method: "GET", path: "/v1/sessions/{id}/files", handler: |method| on(method, files::list) },
     Route { method: "GET", path: FILE, handler: |method| on(method, files::download) },
     Route { method: "PUT", path: FILE, handler: |method| on(method, files::upload) },
     Route { method: "DELETE", path: FILE, handler: |method| on(method, files::remove) },
 ];
 
+const LIVE_VIEW: &str = "/browser-streams/{browserId}/sessions/{sessionId}/live-view";
+const STREAM: &str = "/browser-streams/{browserId}/sessions/{sessionId}/live-view/stream";
+const CONTROL: &str = "/browser-streams/{browserId}/sessions/{sessionId}/live-view/control";
 const FILE: &str = "/v1/sessions/{id}/files/{path}";
 
 /// The routes as axum has them.
@@ -92,7 +108,11 @@ fn filter(method: &str) -> MethodFilter {
 
 /// Whether a path belongs to this door, so that its errors are native ones.
 pub(crate) fn is_native(path: &str) -> bool {
-    path == "/v1" || path.starts_with("/v1/") || ROUTES.iter().any(|route| route.path == path)
+    path == "/v1"
+        || path.starts_with("/v1/")
+        || path.starts_with("/live-view/")
+        || viewer::place(path).is_some()
+        || ROUTES.iter().any(|route| route.path == path)
 }
 
 /// Where a session's files are, without a slash at the end.

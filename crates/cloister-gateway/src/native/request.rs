@@ -21,12 +21,12 @@ pub(super) async fn read(gateway: &Gateway, parts: &Parts, body: Body) -> Result
 }
 
 /// A session id from a path. An id that cannot exist is not found, like one that does not.
-pub(super) fn session_id(text: &str) -> Result<SessionId, Error> {
+pub(crate) fn session_id(text: &str) -> Result<SessionId, Error> {
     SessionId::parse(text).ok_or_else(|| Error::new(Kind::NotFound, "there is no such session"))
 }
 
 /// The members of a body or of a query, with the mistakes found so far.
-pub(super) struct Members<'a> {
+pub(crate) struct Members<'a> {
     given: Json<'a>,
     fields: RefCell<Vec<Field>>,
 }
@@ -34,7 +34,7 @@ pub(super) struct Members<'a> {
 impl<'a> Members<'a> {
     /// The members of a JSON object that may have `names` only: to ignore an unknown one would do something
     /// else than what was asked.
-    pub(super) fn of(held: &'a Held, names: &[&str]) -> Result<Self, Error> {
+    pub(crate) fn of(held: &'a Held, names: &[&str]) -> Result<Self, Error> {
         let given = Json::parse(body::or_empty(&held.bytes))?;
         if !matches!(given, Json::Object(_)) {
             let message = format!("the request body must be a JSON object, and it is {}", given.kind());
@@ -68,12 +68,12 @@ impl<'a> Members<'a> {
     }
 
     /// Notes a mistake.
-    pub(super) fn bad(&self, name: &str, message: impl Into<String>) {
+    pub(crate) fn bad(&self, name: &str, message: impl Into<String>) {
         self.fields.borrow_mut().push(Field { name: name.to_owned(), message: message.into() });
     }
 
     /// Whether a member is there.
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.given.get(name).is_some()
     }
 
@@ -108,7 +108,7 @@ impl<'a> Members<'a> {
     }
 
     /// A boolean.
-    pub(super) fn flag(&self, name: &str) -> bool {
+    pub(crate) fn flag(&self, name: &str) -> bool {
         let Some(value) = self.given.get(name) else { return false };
         if value.as_bool().is_none() {
             self.bad(name, format!("must be true or false, and it is {}", value.kind()));
@@ -150,7 +150,7 @@ impl<'a> Members<'a> {
     }
 
     /// An error that names every mistake, if there was one.
-    pub(super) fn finish(&self) -> Result<(), Error> {
+    pub(crate) fn finish(&self) -> Result<(), Error> {
         let fields = self.fields.take();
         if fields.is_empty() {
             return Ok(());

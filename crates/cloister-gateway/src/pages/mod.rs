@@ -3,6 +3,8 @@
 
 mod docs;
 
+pub(crate) use docs::escape;
+
 use crate::state::Gateway;
 use axum::Json;
 use axum::extract::State;

@@ -4,7 +4,6 @@
 //! /browser-streams/{browser}/sessions/{session}/automation      WebSocket; its root is the browser
 //!   …/automation/devtools/page/{target}                         WebSocket; its root is one page
 //!   …/automation/json/version · json/list · json                for clients that are given an http URL
-//!   …/live-view                                                 not offered: 501
 //!
 //! route ─▶ Browser::connect ─ refused ─▶ HTTP error, before anything is a WebSocket
 //!                           └─ CdpClient ─▶ 101 ─▶ bridge.rs
@@ -32,7 +31,7 @@ use axum::extract::{FromRequestParts as _, Request, WebSocketUpgrade};
 use axum::http::request::Parts;
 use axum::http::{Method, Response, StatusCode};
 use cloister_core::browser::cdp::MESSAGE_MAX;
-use cloister_core::browser::{Browser, Role};
+use cloister_core::browser::{Browser, CdpClient, Role};
 use cloister_core::error::{Error, Kind};
 use cloister_core::session::SessionKind;
 use cloister_core::{Principal, SessionId};
@@ -57,7 +56,6 @@ enum What<'p> {
     Version,
     Targets,
     Protocol,
-    LiveView,
 }
 
 /// A path below `/browser-streams/`, split and not yet decoded.
@@ -79,9 +77,6 @@ pub(super) fn route(path: &str) -> Option<Place> {
 }
 
 fn what(rest: &str) -> Option<What<'_>> {
-    if rest == "live-view" {
-        return Some(What::LiveView);
-    }
     let below = rest.strip_prefix("automation")?;
     if let Some(target) = below.strip_prefix("/devtools/page/") {
         let plain = !target.is_empty() && target.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
@@ -129,7 +124,6 @@ pub(super) async fn answer(
         What::Protocol => {
             Err(not_offered("the protocol's description: ask a Chromium of the version in json/version"))
         }
-        What::LiveView => Err(not_offered("the live view of browser sessions")),
     }
 }
 
@@ -140,27 +134,33 @@ async fn upgrade(
     browser: &dyn Browser,
     target: Option<&str>,
 ) -> Result<Response<Body>, Refusal> {
-    let socket = match WebSocketUpgrade::from_request_parts(parts, &()).await {
-        Ok(socket) => socket,
-        Err(_) => {
-            let error = Error::new(
-                Kind::Validation,
-                "this is a WebSocket that speaks CDP: connect with ws:// (RFC 6455, version 13, HTTP/1.1)",
-            );
-            return Err(Refusal::http(StatusCode::UPGRADE_REQUIRED, "ValidationException", error));
-        }
-    };
+    let socket = websocket(parts).await?;
     let client = browser.connect(Role::Driver, target.map(str::to_owned)).await.map_err(|error| {
         let error = Error::from(error);
         // The only thing of a connection that a client chooses is its target.
         if error.kind == Kind::Validation { not_found(&error.message) } else { error }
     })?;
+    Ok(serve(gateway, socket, client))
+}
+
+/// The WebSocket that a request asks for; refused before anything is connected if it asks for none.
+pub(crate) async fn websocket(parts: &mut Parts) -> Result<WebSocketUpgrade, Refusal> {
+    WebSocketUpgrade::from_request_parts(parts, &()).await.map_err(|_| {
+        let error = Error::new(
+            Kind::Validation,
+            "this is a WebSocket that speaks CDP: connect with ws:// (RFC 6455, version 13, HTTP/1.1)",
+        );
+        Refusal::http(StatusCode::UPGRADE_REQUIRED, "ValidationException", error)
+    })
+}
+
+/// Joins a WebSocket and a client of the browser, until one of them ends or the server is told to stop.
+pub(crate) fn serve(gateway: &Gateway, socket: WebSocketUpgrade, client: CdpClient) -> Response<Body> {
     let drained = gateway.drained();
-    let response = socket
+    socket
         .max_message_size(MESSAGE_MAX)
         .max_frame_size(MESSAGE_MAX)
-        .on_upgrade(move |socket| bridge::run(socket, client, drained));
-    Ok(response)
+        .on_upgrade(move |socket| bridge::run(socket, client, drained))
 }
 
 /// What `/json/version` of a Chromium says, with the URL that leads back here.
@@ -222,7 +222,6 @@ mod tests {
             ("automation/json/list", "Targets"),
             ("automation/json/protocol", "Protocol"),
             ("automation/devtools/page/A-1", "Page(\"A-1\")"),
-            ("live-view", "LiveView"),
         ] {
             assert_eq!(asked(&format!("/browser-streams/x/sessions/S/{rest}")).as_deref(), Some(wanted));
         }

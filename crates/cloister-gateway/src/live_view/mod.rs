@@ -1,0 +1,45 @@
+//! The live view of a browser session: a page that shows what the browser shows, and lets a person use it.
+//!
+//! ```text
+//!   …/live-view ─────────▶ page.rs     index.html, with an access of its own ──▶ /live-view/*.js, style.css
+//!   …/live-view/stream ──▶ stream.rs   WebSocket, raw CDP ──▶ Browser::connect(Human | Observer)
+//!   …/live-view/control ─▶ control.rs  who has control; take and release ──▶ Browser::set_stream
+//!        └── access.rs in front of all three: signature.rs, presigned.rs, or the Authorization header
+//! ```
+//!
+//! INVARIANT: the role comes from the credential. What the page sends is never asked for it, and what an observer may send
+//! over CDP is decided by the browser's own filter.
+
+mod access;
+mod control;
+mod page;
+mod presigned;
+pub(crate) mod signature;
+mod stream;
+
+pub(crate) use access::{Place, admit, now, place};
+pub(crate) use control::{control, show};
+pub(crate) use page::{asset, is_asset, page, place_url, refused};
+pub(crate) use stream::stream;
+
+use crate::state::Gateway;
+use cloister_core::browser::Role;
+use cloister_core::{Principal, SessionId};
+use signature::{Rights, Subject, Use};
+
+/// How long what a page holds is good, in seconds. A page that is connected gets a new one at half of it.
+const HELD: u64 = 300;
+
+/// The role of a CDP client with these rights.
+fn role(rights: Rights) -> Role {
+    match rights {
+        Rights::Control => Role::Human,
+        Rights::View => Role::Observer,
+    }
+}
+
+/// The query that a page holds for its stream and its control.
+fn held(gateway: &Gateway, who: &Principal, session: &SessionId, rights: Rights) -> Option<String> {
+    let secret = &gateway.config().cursor_key;
+    signature::query(secret, Subject { who, session }, Use::Page, rights, now() + HELD)
+}
