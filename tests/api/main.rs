@@ -15,6 +15,7 @@ mod errors;
 mod files;
 mod idempotency;
 mod invoke;
+mod live_view;
 mod native;
 mod server;
 mod sessions;

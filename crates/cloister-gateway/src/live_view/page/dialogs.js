@@ -1,13 +1,12 @@
-// Dialogs that the page opens (alert, confirm, prompt, leaving the page): shown to all, answered by who has control.
+// Dialogs that the page opens (alert, confirm, prompt, leaving the page): shown to who has control, who answers them.
 
 export class Dialogs {
-  constructor({ answer, mine }) {
+  constructor(answer) {
     this.box = document.getElementById('dialog');
     this.text = document.getElementById('dialog-text');
     this.field = document.getElementById('dialog-answer');
     this.yes = document.getElementById('dialog-yes');
     this.no = document.getElementById('dialog-no');
-    this.mine = mine;
     this.yes.addEventListener('click', () => answer(true, this.field.value));
     this.no.addEventListener('click', () => answer(false));
     this.field.addEventListener('keydown', (event) => { if (event.key === 'Enter') this.yes.click(); });
@@ -24,15 +23,9 @@ export class Dialogs {
     this.text.textContent = says;
     this.field.value = defaultPrompt ?? '';
     this.box.hidden = false;
-    this.redraw();
-    if (this.mine()) (type === 'prompt' ? this.field : this.yes).focus();
-  }
-
-  /** After control has changed hands. */
-  redraw() {
-    this.field.hidden = this.type !== 'prompt' || !this.mine();
-    this.yes.hidden = !this.mine();
-    this.no.hidden = !this.mine() || this.type === 'alert';
+    this.field.hidden = type !== 'prompt';
+    this.no.hidden = type === 'alert';
+    (type === 'prompt' ? this.field : this.yes).focus();
   }
 
   close() {

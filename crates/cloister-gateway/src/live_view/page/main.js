@@ -31,9 +31,8 @@ const tabs = new Tabs(id('tabs'), {
   add: () => cdp.call('Target.createTarget', { url: 'about:blank' }).catch(fault),
   mine,
 });
-const dialogs = new Dialogs({
-  mine,
-  answer: (accept, promptText) => page('Page.handleJavaScriptDialog', { accept, promptText }).then(() => dialogs.close()).catch(fault),
+const dialogs = new Dialogs((accept, promptText) => {
+  page('Page.handleJavaScriptDialog', { accept, promptText }).then(() => dialogs.close()).catch(fault);
 });
 new Input(screen, id('keys'), { send, mine, behind: () => cdp.behind, refused: () => notice(whyNot(), 4000) });
 
@@ -55,11 +54,17 @@ function closed(text, again) {
 
 function event(message) {
   if (message.method === 'Cloister.liveView') return heard(message.params);
+  if (message.method === 'Target.targetCrashed') return crashed(message.params);
   if (!message.sessionId) return tabs.event(message);
   if (message.sessionId !== state.session) return;
   if (message.method === 'Page.screencastFrame') return frame(message.params);
-  if (message.method === 'Inspector.targetCrashed') { state.crashed = true; notice('The page has crashed. Load it again, or go elsewhere.'); }
   dialogs.event(message);
+}
+
+function crashed({ targetId }) {
+  if (targetId !== tabs.shown) return;
+  state.crashed = true;
+  notice('The page has crashed. Load it again, or go elsewhere.');
 }
 
 /** What the server says of the session: who has control, and the access that the next connection needs. */
@@ -67,9 +72,11 @@ function heard({ automation, access: renewed }) {
   if (renewed) place.access = renewed;
   if (automation !== undefined && state.taken !== (automation === 'DISABLED')) {
     state.taken = automation === 'DISABLED';
-    tabs.draw();
-    dialogs.redraw();
     notice();
+    tabs.draw();
+    // A new session, if control is given back, forgets that the page's dialogs were waited for.
+    if (state.taken) watchDialogs();
+    else if (role === 'control' && state.session) attach(tabs.current());
   }
   redraw();
 }
@@ -87,13 +94,16 @@ async function attach(tab) {
     // Another tab was chosen while this one was attached.
     if (turn !== state.attaching) { await cdp.call('Target.detachFromTarget', { sessionId }); return; }
     state.session = sessionId;
-    // Not awaited one by one: a page in an endless loop answers none of them, and its frames may still come.
-    send('Page.enable', {});
-    page('Inspector.enable').catch(() => {});
+    watchDialogs();
     cast();
   } catch (error) {
     fault(error);
   }
+}
+
+/** Dialogs wait for an answer as long as anybody has asked to hear of them, so only who can answer asks. */
+function watchDialogs() {
+  if (mine()) send('Page.enable', {});
 }
 
 /** Frames no larger than the canvas, which is what can be seen of them. */

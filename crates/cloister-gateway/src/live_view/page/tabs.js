@@ -57,6 +57,10 @@ export class Tabs {
     this.draw();
   }
 
+  current() {
+    return this.known.get(this.shown);
+  }
+
   draw() {
     const tabs = [...this.known.values()].map((tab) => this.drawn(tab));
     if (this.mine() && this.known.size > 0) tabs.push(button('+', 'New tab', () => this.add()));
