@@ -183,7 +183,9 @@ async fn only_the_servers_own_page_may_open_the_stream() {
 async fn the_files_of_the_page_need_no_credential() {
     let (server, _) = guarded().await;
     for (name, mime) in [("main.js", "text/javascript"), ("style.css", "text/css")] {
-        let answer = server.get(&format!("/live-view/{name}")).send().await;
+        // As a browser sends it with modules.
+        let own = format!("http://{}", server.address);
+        let answer = server.get(&format!("/live-view/{name}")).header("origin", &own).send().await;
         assert_eq!(answer.status, 200);
         assert!(answer.header("content-type").starts_with(mime));
     }

@@ -37,9 +37,11 @@ pub(crate) fn check(
     }
     let mut origins = headers.get_all(header::ORIGIN).iter();
     let place = live_view::place(uri.path()).map(|(place, _)| place);
+    // Browsers send it with a WebSocket, with a POST, and with scripts that are modules.
+    let own_page = place.is_some() || live_view::is_asset(uri.path());
     let is_allowed = |origin: &HeaderValue| {
         config.allowed_origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes())
-            || (place.is_some() && is_own(origin, host))
+            || (own_page && is_own(origin, host))
     };
     if origins.any(|origin| !is_allowed(origin)) {
         return Err(foreign_page());
@@ -207,6 +209,8 @@ mod tests {
                 assert_eq!(status(&[host, ("origin", foreign)], &path), 403, "{foreign} {path}");
             }
         }
+        assert_eq!(status(&[host, own], "/live-view/main.js"), 200);
+        assert_eq!(status(&[host, ("origin", "http://evil.example")], "/live-view/main.js"), 403);
         assert_eq!(status(&[host, own], "/browser-streams/b/sessions/s/automation"), 403);
         assert_eq!(status(&[host, own], "/v1/sessions"), 403);
     }

@@ -149,8 +149,8 @@ impl Browser for FakeBrowser {
         }
         let (to_browser, asked) = mpsc::channel(16);
         let (answers, from_browser) = mpsc::channel(16);
-        let client =
-            Client { asked, answers, root: target, engine: self.engine(), shared: Arc::clone(&self.shared) };
+        let (engine, shared) = (self.engine(), Arc::clone(&self.shared));
+        let client = Client { role, asked, answers, root: target, engine, shared };
         tokio::spawn(client.serve(self.stream.subscribe(), self.files.end()));
         Ok(CdpClient { to_browser, from_browser })
     }
@@ -183,6 +183,7 @@ impl Browser for FakeBrowser {
 
 /// One connected client.
 struct Client {
+    role: Role,
     asked: mpsc::Receiver<String>,
     answers: mpsc::Sender<ToClient>,
     root: Option<String>,
@@ -209,7 +210,8 @@ impl Client {
             let asked = tokio::select! {
                 biased;
                 _ = ended => return,
-                _ = disabled => None,
+                // People stay: it is for them that drivers are held.
+                _ = disabled, if self.role == Role::Driver => None,
                 asked = self.asked.recv() => Some(asked),
             };
             let Some(asked) = asked else {
