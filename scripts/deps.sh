@@ -36,6 +36,8 @@ need python3-pip -- /usr/bin/python3 -m pip --version
 need python3-venv -- /usr/bin/python3 -c 'import ensurepip, venv'
 need nodejs -- has node
 need npm -- has npm
+# The person's own browser in the tests of the live view.
+need chromium-headless-shell -- test -x /usr/lib/chromium/chromium-headless-shell
 need debian-archive-keyring -- test -e /usr/share/keyrings/debian-archive-keyring.gpg
 
 if [ ${#missing[@]} -gt 0 ]; then

@@ -104,12 +104,19 @@ def test_a_watcher_sees_what_automation_does_and_can_do_nothing(driven, view, se
     watcher.click(250, 120)
     watcher.page.keyboard.type("x")
     watcher.shows("#notice", "watching only")
-    # Dialogs are answered as if nobody watched.
-    assert driven.evaluate("confirm('really?')") is False
     assert driven.input_value("#field") == ""
     link = ask(f"/v1/sessions/{session['sessionId']}/live-view", {"role": "view"})["url"]
     with pytest.raises(urllib.error.HTTPError, match="403"):
         ask(link.replace("/live-view?", "/live-view/control?"), {"take": True}, token=False)
+
+
+def test_a_watcher_holds_up_no_dialog_of_the_page(driven, view):
+    watcher = view("view")
+    watcher.shows(".tab", "Seen")
+    # It opens when automation has gone: its client would answer it, and a client that has asked to hear of it would leave it open.
+    driven.evaluate("setTimeout(() => { document.title = `Answered ${confirm('really?')}`; }, 1000)")
+    driven.context.browser.close()
+    watcher.shows(".tab", "Answered false")
 
 
 def test_a_person_takes_control_uses_the_page_and_gives_it_back(driven, view, session, playwright):
