@@ -3,7 +3,7 @@
 use crate::plan::wipe;
 use nix::cmsg_space;
 use nix::errno::Errno;
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recv, recvmsg, sendmsg};
 use serde::{Serialize, de::DeserializeOwned};
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -39,7 +39,8 @@ pub fn send<M: Serialize>(socket: impl AsFd, message: &M, fds: &[RawFd]) -> Resu
 
 /// Receives one message with its descriptors (close-on-exec). `Ok(None)` when the peer has closed.
 pub fn receive<M: DeserializeOwned>(socket: impl AsFd) -> Result<Option<(M, Vec<OwnedFd>)>, Errno> {
-    let mut buffer = vec![0u8; MAX_MESSAGE];
+    // As large as the message and no larger: what a zygote writes to here, it pays for again after each fork, page by page.
+    let mut buffer = vec![0u8; next_length(&socket)?];
     let (length, fds) = receive_bytes(socket, &mut buffer)?;
     if length == 0 {
         return Ok(None);
@@ -49,6 +50,18 @@ pub fn receive<M: DeserializeOwned>(socket: impl AsFd) -> Result<Option<(M, Vec<
     // It held a sandbox's secrets, and the receiver may be a zygote, whose memory guests inherit.
     wipe(buffer);
     Ok(Some((message?, fds)))
+}
+
+/// Waits for a message, which stays where it is, and returns its length (at most [`MAX_MESSAGE`]); 0 when the peer has closed.
+fn next_length(socket: impl AsFd) -> Result<usize, Errno> {
+    let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC;
+    loop {
+        match recv(socket.as_fd().as_raw_fd(), &mut [], flags) {
+            Err(Errno::EINTR) => {}
+            // One that is longer is received cut off, which is an error there.
+            other => return other.map(|length| length.min(MAX_MESSAGE)),
+        }
+    }
 }
 
 /// Receives bytes and the descriptors that come with them. Zero bytes mean that the peer has closed.

@@ -12,6 +12,11 @@ pub const HEADER: usize = 8;
 /// Bytes of a reader's buffer that stay allocated: in init they are the guest's memory.
 const KEPT: usize = 1 << 16;
 
+/// Bytes that one read takes when no frame has begun: most frames are smaller.
+const SMALL: usize = 4 << 10;
+/// The most that one read takes of a frame that has begun. A header that promises more than arrives costs no more than this.
+const LARGE: usize = 256 << 10;
+
 /// Limits of one direction of one channel. They are checked before anything is allocated, so that a length of 2^32-1 costs nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct Caps {
@@ -116,11 +121,35 @@ impl Reader {
 
     /// Adds bytes that were read.
     pub fn push(&mut self, bytes: &[u8]) {
+        self.rewind();
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Lets `read` put bytes into the buffer itself, and passes on what it returns: how many there were. It is offered what is missing
+    /// of the frame that has begun, so that a large frame needs few reads and a small one little memory.
+    pub fn fill<E>(&mut self, read: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<usize, E> {
+        self.rewind();
+        let (end, room) = (self.buffer.len(), self.missing().clamp(SMALL, LARGE));
+        self.buffer.resize(end + room, 0);
+        let got = read(self.buffer.get_mut(end..).unwrap_or_default());
+        self.buffer.truncate(end + got.as_ref().map_or(0, |&n| n.min(room)));
+        got
+    }
+
+    /// Bytes that the frame that has begun still lacks; 0 if none has, or if it will be refused.
+    fn missing(&self) -> usize {
+        let pending = self.buffer.get(self.start..).unwrap_or_default();
+        let lengths =
+            pending.first_chunk::<HEADER>().and_then(|header| Lengths::parse(*header, self.caps).ok());
+        lengths.map_or(0, |lengths| lengths.total().saturating_sub(pending.len()))
+    }
+
+    /// Begins anew at the buffer's start when everything in it has been taken.
+    fn rewind(&mut self) {
         if self.start > 0 && self.start == self.buffer.len() {
             self.buffer.clear();
             self.start = 0;
         }
-        self.buffer.extend_from_slice(bytes);
     }
 
     /// The next whole frame, if one is there. After an error the channel must be closed.
@@ -190,6 +219,32 @@ mod tests {
             assert_eq!(seen, frames.len());
             assert!(reader.buffer.capacity() <= 2 * KEPT, "{}", reader.buffer.capacity());
         }
+    }
+
+    #[test]
+    fn a_large_frame_is_read_in_few_reads_and_a_promise_of_one_takes_no_memory() {
+        let blob: Vec<u8> = (0..3 << 20).map(|n| n as u8).collect();
+        let bytes = encode(&json!({"op": "write"}), &blob).unwrap();
+        let mut source = bytes.as_slice();
+        let mut reader = Reader::new(CELL);
+        let mut reads = 0;
+        let seen = loop {
+            reads += 1;
+            assert!(reader.fill(|room| std::io::Read::read(&mut source, room)).unwrap() > 0);
+            if let Some((_, blob)) = reader.take::<Value>().unwrap() {
+                break blob;
+            }
+        };
+        assert_eq!(seen, blob);
+        assert!(reads <= 2 + bytes.len() / LARGE, "{reads} reads");
+        let mut reader = Reader::new(CONTROL);
+        let header = [[0, 0, 0, 2], ((100u32) << 20).to_be_bytes()].concat();
+        reader.fill(|room| std::io::Read::read(&mut header.as_slice(), room)).unwrap();
+        for _ in 0..3 {
+            let nothing: Result<usize, ()> = reader.fill(|_| Err(()));
+            assert!(nothing.is_err() && reader.take::<Value>().unwrap().is_none());
+        }
+        assert!(reader.buffer.capacity() <= 2 * LARGE, "{}", reader.buffer.capacity());
     }
 
     #[test]

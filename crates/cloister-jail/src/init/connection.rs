@@ -37,11 +37,11 @@ struct Stream {
 impl Stream {
     /// Reads once; false if the peer is gone or is not one.
     fn receive(&mut self, nonce: &str, arrived: &mut Vec<Arrived>) -> bool {
-        let mut buffer = vec![0u8; 256 * 1024];
-        match recv(self.fd.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT) {
+        let fd = self.fd.as_raw_fd();
+        match self.reader.fill(|room| recv(fd, room, MsgFlags::MSG_DONTWAIT)) {
             Err(Errno::EAGAIN | Errno::EINTR) => return true,
             Ok(0) | Err(_) => return false,
-            Ok(n) => self.reader.push(buffer.get(..n).unwrap_or_default()),
+            Ok(_) => {}
         }
         loop {
             match self.reader.take::<Request>() {

@@ -5,11 +5,14 @@ use crate::guest::message::Reply;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::unistd::read;
 
+/// Bytes that one read takes of a stream. They are memory of every session, even of one that only ever prints a line.
+const ONE_READ: usize = 16 << 10;
+
 impl Init {
     /// Forwards what a worker has written to a stream, and returns how much that was.
     pub(super) fn output(&mut self, name: &str, stream: usize) -> usize {
         let Some(worker) = self.workers.get_mut(name) else { return 0 };
-        let mut buffer = [0u8; 65536];
+        let mut buffer = [0u8; ONE_READ];
         let Ok(n) = read(worker.pipe(stream), &mut buffer) else { return 0 };
         if n == 0 {
             worker.quiet.iter_mut().skip(stream).take(1).for_each(|quiet| *quiet = true);

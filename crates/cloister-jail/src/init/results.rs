@@ -24,8 +24,12 @@ impl Init {
         let Some(worker) = self.workers.get_mut(name).filter(|worker| !worker.mute) else {
             return Look::Nothing;
         };
-        let mut buffer = vec![0u8; 256 * 1024];
-        let n = match read(sys::borrow(worker.results()), &mut buffer) {
+        let (fd, mut line) = (sys::borrow(worker.results()), [0u8; LINES]);
+        let got = match &mut worker.link {
+            Link::Cell { reader, .. } => reader.fill(|room| read(fd, room)),
+            Link::Shell { .. } => read(fd, &mut line),
+        };
+        let n = match got {
             Ok(n) => n,
             Err(Errno::EINTR) => return Look::Something,
             Err(Errno::EAGAIN) => return Look::Nothing,
@@ -40,14 +44,10 @@ impl Init {
             }
             return Look::Nothing;
         }
-        let bytes = buffer.get(..n).unwrap_or_default();
         match &mut worker.link {
-            Link::Cell { reader, .. } => {
-                reader.push(bytes);
-                self.cell_frames(name);
-            }
+            Link::Cell { .. } => self.cell_frames(name),
             Link::Shell { partial, .. } => {
-                for line in whole_lines(partial, bytes) {
+                for line in whole_lines(partial, line.get(..n).unwrap_or_default()) {
                     self.shell_line(name, &line);
                 }
             }
@@ -145,6 +145,8 @@ impl Init {
 
 /// Longer than any status, which is an id and a number.
 const LINE: usize = 256;
+/// Bytes that one look at the shell's statuses takes. There is one for each call.
+const LINES: usize = 1024;
 
 /// The lines that `bytes` complete; the beginning of another one stays in `partial`.
 fn whole_lines(partial: &mut Vec<u8>, bytes: &[u8]) -> Vec<Vec<u8>> {
