@@ -259,9 +259,9 @@ impl Maker {
         if birth.jail == Jail::Container {
             walls.push(("jail".into(), "container: user, chroot, Landlock, seccomp; no namespaces".into()));
         }
-        let group = remains.group.clone();
+        let gauges = remains.group.as_ref().map(Group::gauges);
         let browser = Mutex::new(hello.browser);
-        Ok(Sandbox { id: birth.id, control, walls, gone, browser, group, remains: Mutex::new(Some(remains)) })
+        Ok(Sandbox { id: birth.id, control, walls, gone, browser, gauges, remains: Mutex::new(Some(remains)) })
     }
 
     fn filters(&self, policy: &Policy) -> Result<Vec<Vec<u64>>, StartError> {

@@ -4,7 +4,7 @@ use crate::control::Control;
 use crate::remains::Remains;
 use cloister_core::SandboxId;
 use cloister_core::backend::StopReport;
-use cloister_jail::cgroup::{Group, Usage};
+use cloister_jail::cgroup::{Gauges, Usage};
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::watch;
@@ -18,7 +18,8 @@ pub(crate) struct Sandbox {
     pub(crate) gone: watch::Receiver<Option<String>>,
     /// The server's ends of the browser's pipes, until they are taken: to it, from it.
     pub(crate) browser: Mutex<Option<(OwnedFd, OwnedFd)>>,
-    pub(crate) group: Option<Group>,
+    /// Where the host measures it.
+    pub(crate) gauges: Option<Gauges>,
     pub(crate) remains: Mutex<Option<Remains>>,
 }
 
@@ -44,7 +45,7 @@ impl Sandbox {
 
     /// What it has used, where the host measures that.
     pub(crate) fn usage(&self) -> Option<Usage> {
-        self.group.as_ref().map(Group::usage)
+        self.gauges.as_ref().map(Gauges::usage)
     }
 }
 

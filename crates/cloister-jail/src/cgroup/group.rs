@@ -1,28 +1,12 @@
-//! One sandbox's group: its limits, what it has used, and its end.
+//! One sandbox's group: its limits, the doors into it, and its end.
 
 use super::discover::already;
-use super::{Error, Host, Limits};
+use super::{Error, Gauges, Host, Limits};
 use crate::sys;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-/// What a group has used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// User and system time.
-    pub cpu: Duration,
-    /// Highest memory so far, in bytes.
-    pub memory_peak: u64,
-    /// Memory now.
-    pub memory: u64,
-    /// Processes that the out-of-memory killer took.
-    pub oom_kills: u64,
-    /// Forks that the limit on processes refused.
-    pub pids_refused: u64,
-}
 
 /// One sandbox's group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,24 +70,9 @@ impl Group {
         self.0.places().into_iter().map(open).collect()
     }
 
-    /// What it has used so far. Unreadable values are zero: usage is information, not a wall.
-    pub fn usage(&self) -> Usage {
-        match &self.0 {
-            Host::V1 { memory, pids, cpuacct, .. } => Usage {
-                cpu: Duration::from_nanos(number(&cpuacct.join("cpuacct.usage"))),
-                memory_peak: number(&memory.join("memory.max_usage_in_bytes")),
-                memory: number(&memory.join("memory.usage_in_bytes")),
-                oom_kills: keyed(&memory.join("memory.oom_control"), "oom_kill"),
-                pids_refused: keyed(&pids.join("pids.events"), "max"),
-            },
-            Host::V2 { base } => Usage {
-                cpu: Duration::from_micros(keyed(&base.join("cpu.stat"), "usage_usec")),
-                memory_peak: number(&base.join("memory.peak")),
-                memory: number(&base.join("memory.current")),
-                oom_kills: keyed(&base.join("memory.events"), "oom_kill"),
-                pids_refused: keyed(&base.join("pids.events"), "max"),
-            },
-        }
+    /// Opens what says how much it uses.
+    pub fn gauges(&self) -> Gauges {
+        Gauges::open(&self.0)
     }
 
     /// Kills what is in it. Version 2 does it at once; for version 1 the sandbox's init has been killed before, and this is
@@ -146,17 +115,6 @@ fn put(path: &Path, value: impl std::fmt::Display) -> Result<(), Error> {
     let written =
         opened.and_then(|mut file: File| io::Write::write_all(&mut file, value.to_string().as_bytes()));
     written.map_err(|source| Error { what: "write", path: path.to_owned(), source })
-}
-
-fn number(path: &Path) -> u64 {
-    fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
-}
-
-/// A value of a `key value` file.
-fn keyed(path: &Path, key: &str) -> u64 {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
-    line.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -10,11 +10,13 @@
 //! costs 10 ms and more. That, and hybrid hosts, is why this is not `cgroups-rs` (docs/adr/0002).
 
 mod discover;
+mod gauges;
 mod group;
 mod mounts;
 mod sweep;
 
-pub use group::{Group, Usage};
+pub use gauges::{Gauges, Usage};
+pub use group::Group;
 pub use sweep::{Hold, instance};
 
 use std::fs;
