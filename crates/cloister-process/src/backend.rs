@@ -200,6 +200,7 @@ impl InterpreterBackend for ProcessBackend {
                 }
             }
         }
+        let _waiting = self.maker.precedence.client();
         let sandbox = self.maker.make(Arc::clone(&spec.policy)).await?;
         if let Err(source) = sandbox.control.set_ttl(spec.ttl).await {
             sandbox.destroy().await;

@@ -21,6 +21,7 @@ mod lower;
 mod maker;
 mod orders;
 mod pool;
+mod precedence;
 mod reconcile;
 mod remains;
 mod report;

@@ -13,6 +13,7 @@ use crate::image::Image;
 use crate::launcher::Launcher;
 use crate::lower::{self, Identity, Places};
 use crate::orders::OrderError;
+use crate::precedence::Precedence;
 use crate::reconcile::Record;
 use crate::remains::{Lodging, Remains};
 use crate::report;
@@ -43,6 +44,8 @@ pub(crate) struct Maker {
     pub(crate) groups: Option<cgroup::Host>,
     pub(crate) findings: Vec<Finding>,
     pub(crate) zygotes: Zygotes,
+    /// Of clients over pools; whoever makes keeps to it.
+    pub(crate) precedence: Precedence,
     ids: Ids,
 }
 
@@ -95,7 +98,15 @@ impl Maker {
         groups: Option<cgroup::Host>,
         findings: Vec<Finding>,
     ) -> Self {
-        Self { config, launcher, groups, findings, zygotes: Zygotes::default(), ids: Ids::new() }
+        Self {
+            config,
+            launcher,
+            groups,
+            findings,
+            zygotes: Zygotes::default(),
+            precedence: Precedence::new(),
+            ids: Ids::new(),
+        }
     }
 
     /// A new sandbox under `policy`. Given up half-way, it is finished in the background and taken down there.

@@ -92,6 +92,10 @@ impl Pool {
                 }
                 continue;
             }
+            tokio::select! {
+                () = maker.precedence.step_back() => {}
+                _ = ending.changed() => continue,
+            }
             // Not given up when the server ends: it would be taken down after its launcher.
             match maker.make(Arc::clone(&self.policy)).await {
                 Ok(sandbox) => {
