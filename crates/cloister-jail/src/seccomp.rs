@@ -8,6 +8,8 @@
 //! The kernel runs all filters and obeys the strictest answer (seccomp(2)). The list of allowed calls comes last, because it does not
 //! allow installing filters.
 
+mod search;
+
 use crate::syscalls;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
@@ -146,10 +148,18 @@ pub fn compile(json: &str) -> Result<Vec<Vec<u64>>, Error> {
     let default = SeccompAction::Errno(errno(&list.default.errno)?);
     let mut filters = vec![x32()];
     for (number, rules) in refused {
-        filters.push(filter(rules, SeccompAction::Allow, SeccompAction::Errno(number))?);
+        let calls = numbers(&rules);
+        let program = filter(rules, SeccompAction::Allow, SeccompAction::Errno(number))?;
+        filters.push(search::allow_others(&calls, &program));
     }
-    filters.push(filter(allowed, default, SeccompAction::Allow)?);
+    let (always, by_argument): (Rules, Rules) = allowed.into_iter().partition(|(_, rules)| rules.is_empty());
+    let program = filter(by_argument, default, SeccompAction::Allow)?;
+    filters.push(search::allow(&numbers(&always), &program));
     Ok(filters)
+}
+
+fn numbers(rules: &Rules) -> BTreeSet<u32> {
+    rules.keys().filter_map(|&number| u32::try_from(number).ok()).collect()
 }
 
 /// The list whose `never` holds for every other list as well.
