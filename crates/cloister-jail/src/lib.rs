@@ -10,6 +10,7 @@
 //! INVARIANT: this is the only crate with `unsafe` system calls, and they are in `sys.rs` and `zygote.rs`.
 
 pub mod cgroup;
+mod compact;
 pub mod fdpass;
 pub mod guest;
 pub mod init;

@@ -315,6 +315,13 @@ pub(crate) fn boot_time() -> std::time::Duration {
     std::time::Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
+/// Gathers one aligned range of this process's own memory in a huge page (MADV_COLLAPSE).
+pub(crate) fn collapse(start: usize, length: usize) -> Result<(), Errno> {
+    // SAFETY: the advice moves pages and changes no content; a range that is not mapped is an error.
+    check(libc::c_long::from(unsafe { libc::madvise(start as *mut c_void, length, libc::MADV_COLLAPSE) }))?;
+    Ok(())
+}
+
 /// Ends the process without running destructors or exit handlers (those belong to the interpreter that was forked).
 pub(crate) fn exit_now(code: i32) -> ! {
     // SAFETY: _exit never returns and touches nothing.

@@ -12,7 +12,7 @@ use crate::plan::{Answer, GUEST_ID, Order, Plan, VERSION};
 use crate::setup::Inside;
 use crate::setup::zygote::{LIBRARY_FD, ORDERS_FD};
 use crate::spawn::{self, Side, Step};
-use crate::{init, sys};
+use crate::{compact, init, sys};
 use nix::errno::Errno;
 use std::ffi::{CStr, c_int};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -34,6 +34,7 @@ pub extern "C" fn cloister_zygote_serve() -> c_int {
     if sys::ignore_children().is_err() || fdpass::send(&orders, &Answer::Ready, &[]).is_err() {
         return QUIT;
     }
+    compact::compact();
     loop {
         let (order, fds) = match fdpass::receive::<Order>(&orders) {
             Ok(Some(order)) => order,

@@ -35,6 +35,9 @@ import gc
 LIBRARY = "CLOISTER_ZYGOTE_LIB"
 PRELOAD = "CLOISTER_ZYGOTE_PRELOAD"
 CHILD_CELL_FD = 3
+ARENA = 1 << 20  # what CPython takes from the system at once
+ARENAS = 32  # together somewhat less than what the imports need
+BLOCK = 400  # bytes of an object that CPython's own allocator serves
 THREADS = 3  # exit status: something that was imported has started a thread
 
 
@@ -45,12 +48,26 @@ def main():
     preload = [name for name in os.environ.pop(PRELOAD, "").split(",") if name]
     serve_children = ctypes.PyDLL(library).cloister_zygote_serve
     serve_children.restype = ctypes.c_int
+    kept = take_arenas()
     prepare(preload)
     generators = reseed.prepare()
     gc.collect()
     gc.freeze()
     answer = run(serve_children, generators)
+    del kept
     sys.exit(0 if answer == 1 else f"zygote: cloister_zygote_serve() returned {answer}")
+
+
+def take_arenas():
+    """Take the arenas that the imports will fill now, one beside the other. They stay as long as the result does.
+
+    Taken one by one during the imports they would lie between the libraries that are loaded meanwhile, in pieces too small for
+    the huge pages in which the library gathers them, and every fork copies an entry for each page that is in none.
+    """
+    blocks = [None] * (ARENAS * ARENA // BLOCK)  # at once: a list that grows would take memory in between
+    for number in range(len(blocks)):
+        blocks[number] = bytes(BLOCK)
+    return blocks[::ARENA // BLOCK // 4]  # some of every arena, which is given back when nothing in it is left
 
 
 def prepare(preload):
