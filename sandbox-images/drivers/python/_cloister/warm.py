@@ -6,7 +6,7 @@ import sys
 from . import cellcode, figures, forms, report, trusted
 
 _STANDARD = ("asyncio", "ctypes", "inspect", "subprocess", "tempfile", "random", "decimal", "csv", "datetime",
-             "concurrent.futures", "importlib.metadata")
+             "concurrent.futures", "importlib.metadata", "encodings.utf_8_sig")
 
 
 def import_all(names):
@@ -37,7 +37,8 @@ def pretouch():
 
 def _cells():
     names = {}
-    cell = cellcode.Cell("def f(n):\n    return [str(i) for i in range(n)]\n{'x': f(3)}", "<warm-up>", 0)
+    source = b"def f(n):\n    return [str(i) for i in range(n)]\n{'x': f(3)}".decode("utf-8-sig")
+    cell = cellcode.Cell(source, "<warm-up>", 0)
     forms.of(cell.run(names, None), 1 << 16, _ignore)
     try:
         cellcode.Cell("1 / 0", "<warm-up>", 0).run(names, None)
