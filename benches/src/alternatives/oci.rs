@@ -1,6 +1,6 @@
 //! Container runtimes: crun, and gVisor's runsc. Both run the same bundle: the image read-only, every namespace, no network.
 
-use super::mounts::PrivateMounts;
+use super::mounts::{PrivateMounts, hide_unified, own_null};
 use super::spawned::{Spawned, environment, first_results, try_out};
 use crate::failure::Failure;
 use crate::server;
@@ -101,7 +101,7 @@ impl Crun {
 
     /// On the image.
     pub(super) fn new() -> Result<Self, Failure> {
-        let crun = Self { bundles: Bundles::new()?, mounts: PrivateMounts::enter()? };
+        let crun = Self { bundles: Bundles::new()?, mounts: PrivateMounts::enter(hide_unified)? };
         try_out("crun", || crun.first_results(PRINT, 1))?;
         Ok(crun)
     }
@@ -124,7 +124,10 @@ impl Spawned for Crun {
 
 /// `runsc run`, Debian's build of 2022: its fastest platform here is ptrace (it does not know systrap, which came later).
 #[derive(Debug)]
-pub(super) struct Runsc(Bundles);
+pub(super) struct Runsc {
+    bundles: Bundles,
+    mounts: PrivateMounts,
+}
 
 impl Runsc {
     /// As the tables call it.
@@ -132,7 +135,10 @@ impl Runsc {
 
     /// On the image.
     pub(super) fn new() -> Result<Self, Failure> {
-        let runsc = Self(Bundles::new()?);
+        let bundles = Bundles::new()?;
+        let null = bundles.folder.path().join("null");
+        fs::create_dir(&null).map_err(Failure::io("make a folder for a null device"))?;
+        let runsc = Self { bundles, mounts: PrivateMounts::enter(move || own_null(&null))? };
         try_out("runsc", || runsc.first_results(PRINT, 1))?;
         Ok(runsc)
     }
@@ -144,6 +150,11 @@ impl Spawned for Runsc {
     }
 
     fn command(&self, code: &str) -> Result<Command, Failure> {
-        self.0.command("runsc", &["--platform=ptrace", "--network=none", "--ignore-cgroups"], code)
+        self.bundles.command("runsc", &["--platform=ptrace", "--network=none", "--ignore-cgroups"], code)
+    }
+
+    fn first_results(&self, work: Work, count: usize) -> Result<Duration, Failure> {
+        let commands = (0..count).map(|_| self.command(work.code)).collect::<Result<Vec<_>, _>>()?;
+        self.mounts.run(move || first_results("runsc", commands, work.expected))?
     }
 }

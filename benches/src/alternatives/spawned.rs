@@ -44,8 +44,11 @@ pub(super) fn first_results(who: &str, commands: Vec<Command>, expected: &str) -
     let mut running = Vec::with_capacity(commands.len());
     let begun = Instant::now();
     for mut command in commands {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        running.push(command.spawn().map_err(Failure::io(format!("start {who}")))?);
+        // Pipes, and no device of the host: a runtime may give what it finds here to its container's user.
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(Failure::io(format!("start {who}")))?;
+        drop(child.stdin.take()); // nothing to read
+        running.push(child);
     }
     let mut said = String::new();
     for child in &mut running {
