@@ -47,7 +47,11 @@ fn held(page: &Answer) -> String {
     rest.split_once('"').unwrap().0.replace("&amp;", "&")
 }
 
-async fn connect(server: &Server, path: &str, origin: Option<&str>) -> Result<WebSocketStream<TcpStream>, u16> {
+async fn connect(
+    server: &Server,
+    path: &str,
+    origin: Option<&str>,
+) -> Result<WebSocketStream<TcpStream>, u16> {
     let mut request = format!("ws://{}{path}", server.address).into_client_request().unwrap();
     if let Some(origin) = origin {
         request.headers_mut().insert("origin", origin.parse().unwrap());
@@ -149,7 +153,10 @@ async fn a_link_for_watching_takes_no_control_and_one_for_control_does() {
     assert_eq!(told(&mut stream).await["automation"], "ENABLED");
     for bad in [json!("yes"), json!(null)] {
         let answer = take(&control, bad).await;
-        assert_eq!((answer.status.as_u16(), &answer.json()["error"]["fields"][0]["name"]), (400, &json!("take")));
+        assert_eq!(
+            (answer.status.as_u16(), &answer.json()["error"]["fields"][0]["name"]),
+            (400, &json!("take"))
+        );
     }
 }
 
@@ -174,7 +181,10 @@ async fn only_the_servers_own_page_may_open_the_stream() {
     assert!(connect(&server, &stream, Some(&own)).await.is_ok());
     assert_eq!(connect(&server, &stream, Some("http://evil.example")).await.err(), Some(403));
     let control = format!("{path}/control?{query}");
-    let forged = server.request("POST", &control).header("origin", "http://evil.example").json(json!({ "take": true }));
+    let forged = server
+        .request("POST", &control)
+        .header("origin", "http://evil.example")
+        .json(json!({ "take": true }));
     assert_eq!(forged.send().await.status, 403);
     assert_eq!(server.get(&control).send().await.json()["automation"], "ENABLED");
 }
@@ -202,7 +212,10 @@ async fn links_are_bounded_and_made_for_live_browser_sessions_only() {
         (json!({ "expires": 1 }), "expires"),
     ] {
         let answer = link_to(&server, &id, body).await;
-        assert_eq!((answer.status.as_u16(), &answer.json()["error"]["fields"][0]["name"]), (400, &json!(field)));
+        assert_eq!(
+            (answer.status.as_u16(), &answer.json()["error"]["fields"][0]["name"]),
+            (400, &json!(field))
+        );
     }
     let code = server.request("POST", "/v1/sessions").header("authorization", &bearer()).send().await;
     let code = code.json()["id"].as_str().unwrap().to_owned();

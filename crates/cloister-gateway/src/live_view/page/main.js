@@ -85,6 +85,7 @@ async function attach(tab) {
   const turn = ++state.attaching;
   const before = state.session;
   state.session = undefined;
+  id('fault').textContent = '';
   dialogs.close();
   if (before) cdp.call('Target.detachFromTarget', { sessionId: before }).catch(() => {});
   address(tab?.url ?? '');
@@ -159,8 +160,14 @@ async function go(typed) {
   // A name alone is meant for the web; a port, an address or localhost for a server that rarely has a certificate.
   const bare = /^(localhost|\[|[\d.]+(?=[:/]|$)|[^/]*:\d)/i.test(typed) ? 'http' : 'https';
   const url = /^[a-z][a-z0-9+.-]*:(?!\d)/i.test(typed) ? typed : `${bare}://${typed}`;
-  const { errorText } = await page('Page.navigate', { url });
-  if (errorText) throw new Error(`${url}: ${errorText}`);
+  try {
+    const { errorText } = await page('Page.navigate', { url });
+    if (errorText) throw new Error(`${url}: ${errorText}`);
+  } catch (error) {
+    // The bar says where the page is, and not where it was to go.
+    address(tabs.current()?.url ?? '');
+    throw error;
+  }
 }
 
 async function take() {
