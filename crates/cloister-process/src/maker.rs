@@ -258,9 +258,10 @@ impl Maker {
             remains.egress = Some(served.map_err(|e| step("serve the sandbox's way out", e))?);
         }
         let (sender, gone) = watch::channel(None);
-        let measured = remains.group.clone();
+        let gauges = remains.group.as_ref().map(|group| Arc::new(group.gauges()));
+        let measured = gauges.clone();
         let told = move |end: End| {
-            let out_of_memory = end.killed && measured.is_some_and(|group| group.usage().oom_kills > 0);
+            let out_of_memory = end.killed && measured.is_some_and(|gauges| gauges.usage().oom_kills > 0);
             let memory = if out_of_memory { "; the session had reached its memory limit" } else { "" };
             sender.send_replace(Some(end.why + memory));
         };
@@ -270,9 +271,16 @@ impl Maker {
         if birth.jail == Jail::Container {
             walls.push(("jail".into(), "container: user, chroot, Landlock, seccomp; no namespaces".into()));
         }
-        let gauges = remains.group.as_ref().map(Group::gauges);
         let browser = Mutex::new(hello.browser);
-        Ok(Sandbox { id: birth.id, control, walls, gone, browser, gauges, remains: Mutex::new(Some(remains)) })
+        Ok(Sandbox {
+            id: birth.id,
+            control,
+            walls,
+            gone,
+            browser,
+            gauges,
+            remains: Mutex::new(Some(remains)),
+        })
     }
 
     fn filters(&self, policy: &Policy) -> Result<Vec<Vec<u64>>, StartError> {

@@ -6,7 +6,7 @@ use cloister_core::SandboxId;
 use cloister_core::backend::StopReport;
 use cloister_jail::cgroup::{Gauges, Usage};
 use std::os::fd::OwnedFd;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
 /// A running sandbox.
@@ -19,7 +19,7 @@ pub(crate) struct Sandbox {
     /// The server's ends of the browser's pipes, until they are taken: to it, from it.
     pub(crate) browser: Mutex<Option<(OwnedFd, OwnedFd)>>,
     /// Where the host measures it.
-    pub(crate) gauges: Option<Gauges>,
+    pub(crate) gauges: Option<Arc<Gauges>>,
     pub(crate) remains: Mutex<Option<Remains>>,
 }
 
@@ -45,7 +45,7 @@ impl Sandbox {
 
     /// What it has used, where the host measures that.
     pub(crate) fn usage(&self) -> Option<Usage> {
-        self.gauges.as_ref().map(Gauges::usage)
+        self.gauges.as_ref().map(|gauges| gauges.usage())
     }
 }
 

@@ -40,9 +40,9 @@ use validate::Incoming;
 pub(crate) use error::response as error_response;
 #[cfg(test)]
 pub(crate) use operations::ROWS;
+pub(crate) use stream::Endpoints;
 #[cfg(test)]
 pub(crate) use stream::PATHS as STREAMS;
-pub(crate) use stream::Endpoints;
 pub(crate) use tool_call::runtime_of;
 
 /// Answers every request that is no route of the native door.

@@ -65,7 +65,7 @@ impl<'a> Arguments<'a> {
         match given.as_str() {
             None => self.bad(name, format!("must be a string, and it is {}", given.kind())),
             Some(text) if text.len() > TEXT => {
-                self.bad(name, format!("must not be longer than {TEXT} bytes"))
+                self.bad(name, format!("must not be longer than {TEXT} bytes"));
             }
             Some(_) => {}
         }
