@@ -51,6 +51,12 @@ impl Drop for Trial {
     fn drop(&mut self) {
         self.chromium.kill().unwrap();
         self.chromium.wait().unwrap();
+        // Its other processes end a moment later, and write until then.
+        let path = self.folder.path();
+        while path.exists() {
+            let _ = std::fs::remove_dir_all(path);
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 
