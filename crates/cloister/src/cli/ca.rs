@@ -18,5 +18,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args, out: Output) -> Result<(), Failure> {
     let authority = DataDir::open(&super::data_dir(args.data_dir)?)?.authority()?;
     let path = authority.path().display().to_string();
-    Ok(if out.is_json() { out.json(&json!({ "certificate": path }))? } else { out.line(&path)? })
+    if out.is_json() {
+        return Ok(out.json(&json!({ "certificate": path }))?);
+    }
+    Ok(out.line(&path)?)
 }
