@@ -210,8 +210,6 @@ async fn whoever_is_not_let_in_hears_why_before_anything_is_a_websocket() {
         405,
         "ValidationException",
     );
-    let live = server.get(&automation(&id).replace("automation", "live-view")).send().await;
-    refused(&live, 501, "UnknownOperationException");
     server.stop_browser(&id).await;
     let ended = upgrade(&server, &automation(&id)).send().await;
     refused(&ended, 404, "ResourceNotFoundException");
