@@ -11,7 +11,10 @@ const ARROWS: [(&str, &[&str]); 6] = [
     ("cloister-jail", &[]),
     ("cloister-process", &["cloister-core", "cloister-jail"]),
     ("cloister-gateway", &["cloister-core"]),
-    ("cloister", &["cloister-browser", "cloister-core", "cloister-gateway", "cloister-jail", "cloister-process"]),
+    (
+        "cloister",
+        &["cloister-browser", "cloister-core", "cloister-gateway", "cloister-jail", "cloister-process"],
+    ),
 ];
 
 /// Everything that the core may use. Its size is a promise: no host I/O, no HTTP, no system calls.
