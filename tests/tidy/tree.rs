@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders that are made by tools and never written by people.
-const MADE: [&str; 9] = [
+const MADE: [&str; 10] = [
     ".git",
     ".venv",
     ".pytest_cache",
     ".hypothesis",
     "__pycache__",
+    "demo-output",
     "node_modules",
     "proptest-regressions",
     "target",

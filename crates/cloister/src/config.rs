@@ -12,7 +12,7 @@
 //! policy = "default"
 //!
 //! [interpreters."aws.browser.v1"]
-//! policy = "browser"
+//! policy = "browser-open"
 //! ```
 
 use serde::Deserialize;
@@ -83,6 +83,8 @@ pub(crate) struct Interpreter {
 pub(crate) struct Pool {
     /// Ready sandboxes per policy that starts from the pool. Default 8; 0 turns the pool off.
     pub(crate) size: Option<usize>,
+    /// Ready browsers per policy that starts from the pool, about 50 MB each. Default 1; 0 turns their pool off.
+    pub(crate) browsers: Option<usize>,
 }
 
 /// Why a configuration is not taken.
@@ -136,8 +138,10 @@ impl Config {
                 )));
             }
         }
-        if config.pool.size.is_some_and(|size| size > 1024) {
-            return Err(value("pool.size: at most 1024; every ready sandbox holds memory".into()));
+        for (field, size) in [("size", config.pool.size), ("browsers", config.pool.browsers)] {
+            if size.is_some_and(|size| size > 1024) {
+                return Err(value(format!("pool.{field}: at most 1024; every ready sandbox holds memory")));
+            }
         }
         Ok(config)
     }
@@ -179,6 +183,7 @@ mod tests {
             "[server]\nlisten = 'localhost'",
             "[pool]\nsize = -1",
             "[pool]\nsize = 5000",
+            "[pool]\nbrowsers = 5000",
             "[interpreters.x]\npolicy = 'a'\nimage = 'b'",
             "[interpreters.x]",
             "[interpreters.'../x']\npolicy = 'a'",

@@ -23,6 +23,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) images_dir: PathBuf,
     pub(crate) state_dir: PathBuf,
     pub(crate) pool_size: usize,
+    /// Ready browsers per policy.
+    pub(crate) browser_pool: usize,
     /// Targets on this machine that sessions with a network may reach.
     pub(crate) loopback: Loopback,
 }
@@ -71,8 +73,12 @@ impl Registry {
         let process = ProcessBackend::new(config, &coding)?;
         // A host without the image or the walls for browsers still runs code: starts of browsers say what is missing.
         let host = Arc::clone(&process) as Arc<dyn BrowserHost>;
-        let browsers =
-            ChromiumBackend::new(host, BrowserConfig::default(), &browsing).map_err(RegistryError::Cdp)?;
+        let browsers = ChromiumBackend::new(
+            host,
+            BrowserConfig { pool_size: setup.browser_pool, ..BrowserConfig::default() },
+            &browsing,
+        )
+        .map_err(RegistryError::Cdp)?;
         Ok(Self { process, browsers, egress })
     }
 

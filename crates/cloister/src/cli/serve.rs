@@ -61,6 +61,9 @@ pub(crate) struct Args {
     /// Ready sandboxes per policy; 0 turns the pool off [default: 8]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1024))]
     pool: Option<u16>,
+    /// Ready browsers per policy, about 50 MB each; 0 turns their pool off [default: 1, or 0 with --pool 0]
+    #[arg(long, value_name = "N")]
+    browser_pool: Option<u16>,
     /// Let sessions whose policy gives a network reach a program on this machine's loopback; may be given several times
     #[arg(long, value_name = "HOST:PORT")]
     allow_loopback: Vec<String>,
@@ -139,13 +142,17 @@ fn prepare(args: &Args, open_files: u64) -> Result<Prepared, Failure> {
     tls_address.map_or(Ok(()), |address| loopback.check_listener(address))?;
     let url = env::url(address);
 
+    let pool_size = args.pool.map(usize::from).or(config.pool.size).unwrap_or(POOL);
+    let browser_pool =
+        args.browser_pool.map(usize::from).or(config.pool.browsers).unwrap_or(usize::from(pool_size > 0));
     let registry = Registry::build(Setup {
         installation: &installation,
         policies: &policies,
         pooled: &pooled(&config, &interpreters),
         images_dir: args.images.clone().map_or_else(|| installation.images(), Ok)?,
         state_dir: data.sandboxes(),
-        pool_size: args.pool.map(usize::from).or(config.pool.size).unwrap_or(POOL),
+        pool_size,
+        browser_pool,
         loopback,
     })?;
 
@@ -286,7 +293,8 @@ fn check_listen(address: SocketAddr, unsafe_listen: bool) -> Result<(), Failure>
 fn interpreters(config: &Config, policies: &Policies) -> Result<Vec<(String, Arc<Policy>)>, Failure> {
     let mut listed = BTreeMap::from([
         (SYSTEM_INTERPRETER.to_owned(), policies.load("default")?),
-        (SYSTEM_BROWSER.to_owned(), policies.load("browser")?),
+        // As the service that clients know: public addresses, and only those.
+        (SYSTEM_BROWSER.to_owned(), policies.load("browser-open")?),
     ]);
     for (id, interpreter) in &config.interpreters {
         listed.insert(id.clone(), policies.load(&interpreter.policy)?);
@@ -406,6 +414,6 @@ mod tests {
         config.interpreters.insert("mine".into(), crate::config::Interpreter { policy: "default".into() });
         let table = interpreters(&config, &Policies::embedded()).unwrap();
         let names: Vec<_> = pooled(&config, &table).iter().map(|policy| policy.name.clone()).collect();
-        assert_eq!(names, ["default"]);
+        assert_eq!(names, ["browser-open", "default"]);
     }
 }
