@@ -94,8 +94,7 @@ test-conformance: release ## Foreign clients as they are: boto3, the AgentCore S
 lint: ## Formatting, clippy, dependency rules
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	@if cargo deny --version >/dev/null 2>&1; then cargo deny --all-features check bans licenses sources; \
-	else echo "SKIPPED: cargo-deny is not installed"; fi
+	@scripts/cargo-deny.sh
 
 .PHONY: fmt
 fmt: ## Format the Rust code

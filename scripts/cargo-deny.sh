@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Checks the rules for dependencies (deny.toml). cargo-deny is taken from the PATH, else from the cache. Where there is none it is a
+# visible skip, but under REQUIRE=all it is built into the cache, once: about three minutes.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+version=0.20.2
+cache=${CLOISTER_CACHE:-$HOME/.cache/cloister}
+export PATH=$PATH:$cache/tools/bin
+
+if ! command -v cargo-deny >/dev/null; then
+    if [ "${REQUIRE:-}" != all ]; then
+        echo "SKIPPED: cargo-deny is not installed (cargo install --locked cargo-deny@$version, or REQUIRE=all)"
+        exit 0
+    fi
+    echo "lint: building cargo-deny $version into $cache/tools"
+    # Outside of the workspace, whose lints and profile are not for it; its objects are thrown away.
+    objects=$(mktemp -d)
+    trap 'rm -rf "$objects"' EXIT
+    (cd "$objects" && cargo +"$(rustc --version | cut -d ' ' -f 2)" install --quiet --locked "cargo-deny@$version" \
+        --root "$cache/tools" --target-dir "$objects")
+fi
+exec cargo-deny --all-features check bans licenses sources
