@@ -17,7 +17,9 @@ if ! command -v cargo-deny >/dev/null; then
     # Outside of the workspace, whose lints and profile are not for it; its objects are thrown away.
     objects=$(mktemp -d)
     trap 'rm -rf "$objects"' EXIT
-    (cd "$objects" && cargo +"$(rustc --version | cut -d ' ' -f 2)" install --quiet --locked "cargo-deny@$version" \
-        --root "$cache/tools" --target-dir "$objects")
+    RUSTUP_TOOLCHAIN=$(rustc --version | cut -d ' ' -f 2)
+    export RUSTUP_TOOLCHAIN
+    (cd "$objects" && cargo install --quiet --locked "cargo-deny@$version" --root "$cache/tools" --target-dir "$objects")
+    unset RUSTUP_TOOLCHAIN
 fi
 exec cargo-deny --all-features check bans licenses sources
