@@ -22,4 +22,4 @@ if ! command -v cargo-deny >/dev/null; then
     (cd "$objects" && cargo install --quiet --locked "cargo-deny@$version" --root "$cache/tools" --target-dir "$objects")
     unset RUSTUP_TOOLCHAIN
 fi
-exec cargo-deny --all-features check bans licenses sources
+cargo-deny --all-features check bans licenses sources
