@@ -99,11 +99,30 @@ impl Context {
     }
 
     fn dragged(&self, params: &mut Params) -> Result<(), String> {
-        match params.get_mut("data").and_then(|data| data.get_mut("files")) {
+        let Some(data) = params.get_mut("data") else { return Ok(()) };
+        dragged_urls(data)?;
+        match data.get_mut("files") {
             None | Some(Value::Null) => Ok(()),
             files => self.files(files),
         }
     }
+}
+
+/// A page that does not take a dropped URL is left for it: a drop is a navigation by another name.
+fn dragged_urls(data: &Value) -> Result<(), String> {
+    let items = data.get("items").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    for item in items {
+        let text = |name: &str| item.get(name).and_then(Value::as_str).unwrap_or_default();
+        let kind = text("mimeType").to_ascii_lowercase();
+        let list = text("data");
+        if !["uri", "url"].iter().any(|word| kind.contains(word)) || list.is_empty() {
+            continue;
+        }
+        // A list has a URL a line (RFC 2483); a browser that takes the whole for one URL leaves line ends out.
+        url::allowed(list)?;
+        list.lines().filter(|line| !line.trim().is_empty()).try_for_each(url::allowed)?;
+    }
+    Ok(())
 }
 
 fn required_url(params: &Params) -> Result<(), String> {
@@ -156,8 +175,9 @@ fn flat(params: &mut Params) -> Result<(), String> {
 fn permissions(table: &Table, params: &Params) -> Result<(), String> {
     let many = params.get("permissions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let one = params.get("permission").and_then(|permission| permission.get("name"));
-    // Taking a permission away is always fine.
-    if params.get("setting").and_then(Value::as_str) == Some("denied") {
+    // Taking a permission away is always fine. The browser reads `setting` beside `permission` only: a list of `permissions` is
+    // granted whatever stands beside it.
+    if many.is_empty() && params.get("setting").and_then(Value::as_str) == Some("denied") {
         return Ok(());
     }
     let refused = many.iter().chain(one).find(|name| !name.as_str().is_some_and(|name| table.grants(name)));

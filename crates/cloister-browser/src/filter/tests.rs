@@ -116,6 +116,23 @@ fn only_files_of_the_session_can_be_uploaded_or_dragged() {
 }
 
 #[test]
+fn a_dropped_url_is_a_navigation() {
+    let drop = |kind: &str, text: &str| json!({"data": {"items": [{"mimeType": kind, "data": text}]}});
+    for (kind, text) in [
+        ("text/uri-list", "file:///etc/passwd"),
+        ("TEXT/URI-LIST", "file:///etc/passwd"),
+        ("text/uri-list", "http://example.com/\r\nfile:///etc/passwd"),
+        ("text/uri-list", "#\nfile:///etc/passwd"),
+        ("text/x-moz-url", "chrome://version"),
+    ] {
+        refused("Input.dispatchDragEvent", drop(kind, text));
+    }
+    changed("Input.dispatchDragEvent", drop("text/uri-list", "https://example.com/"));
+    changed("Input.dispatchDragEvent", drop("text/uri-list", ""));
+    changed("Input.dispatchDragEvent", drop("text/plain", "file:///etc/passwd"));
+}
+
+#[test]
 fn a_context_has_no_proxy_of_its_own_and_certificates_count() {
     changed("Target.createBrowserContext", json!({"disposeOnDetach": true}));
     refused("Target.createBrowserContext", json!({"proxyServer": "http://example.com:1"}));
@@ -139,6 +156,8 @@ fn pages_are_given_no_devices() {
     refused("Browser.grantPermissions", json!({"permissions": ["geolocation", "videoCapture"]}));
     refused("Browser.setPermission", json!({"permission": {"name": "camera"}, "setting": "granted"}));
     changed("Browser.setPermission", json!({"permission": {"name": "camera"}, "setting": "denied"}));
+    // The browser does not read `setting` here.
+    refused("Browser.grantPermissions", json!({"permissions": ["videoCapture"], "setting": "denied"}));
 }
 
 #[test]
