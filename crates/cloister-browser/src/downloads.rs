@@ -29,6 +29,8 @@ const REMEMBERED: usize = 1000;
 const WAITING: usize = 64;
 /// Largest file that is renamed. The file tools have no rename: the bytes pass through the server.
 const RENAMED_MAX: u64 = 64 << 20;
+/// Characters of a URL that are kept: a `data:` URL holds the whole download, and a page makes as many as it likes.
+const URL: usize = 2000;
 /// How long one file tool may take.
 const TOOL: Duration = Duration::from_secs(30);
 
@@ -49,7 +51,7 @@ pub enum DownloadState {
 pub struct Download {
     /// Chromium's name for it.
     pub guid: String,
-    /// Where it came from.
+    /// Where it came from: its first 2000 characters.
     pub url: String,
     /// The name that the page or the server suggested, sanitised.
     pub suggested: String,
@@ -104,6 +106,7 @@ impl Downloads {
         if list.len() >= REMEMBERED {
             list.pop_front();
         }
+        let url = url.chars().take(URL).collect();
         let suggested = name::sanitised(&suggested_filename);
         let path = format!("{DOWNLOADS}/{guid}");
         list.push_back(Download { guid, url, suggested, path, bytes: 0, state: DownloadState::InProgress });
@@ -238,6 +241,15 @@ mod tests {
         }
         assert_eq!(downloads.list().len(), REMEMBERED);
         assert!(downloads.list()[0].guid.ends_with("005"));
+    }
+
+    #[test]
+    fn a_download_out_of_a_url_is_not_remembered_whole() {
+        let (downloads, _queue) = Downloads::new();
+        let url = format!("data:,{}", "é".repeat(1 << 20));
+        let event = serde_json::json!({"params": {"guid": GUID, "url": url, "suggestedFilename": "a"}});
+        downloads.note("Browser.downloadWillBegin", event.to_string().as_bytes());
+        assert_eq!(downloads.list()[0].url.chars().count(), URL);
     }
 
     #[test]
