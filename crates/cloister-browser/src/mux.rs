@@ -15,9 +15,13 @@ use crate::events::{BACKLOG, CdpEvent};
 use crate::lock::lock;
 use serde::Deserialize;
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{broadcast, oneshot, watch};
+
+/// Sessions that one browser may have. Clients attach as often as they like, and what the browser says is a guest's word: both
+/// would fill the server's memory. Of further ones nothing is delivered.
+const SESSIONS: usize = 16 * 1024;
 
 /// A client as the mux sees it. Neither method may wait: they run in the task that reads the pipe.
 pub(crate) trait Inbox: Send + Sync {
@@ -42,6 +46,8 @@ struct Session {
     owner: Owner,
     /// The session that it was attached in; empty for the root.
     parent: String,
+    /// Those that were attached in it.
+    children: HashSet<String>,
     target: String,
     events: Option<broadcast::Sender<Arc<CdpEvent>>>,
 }
@@ -120,7 +126,8 @@ impl Mux {
     pub(crate) fn give(&self, session: &str, target: &str, client: Arc<dyn Inbox>) {
         let mut state = lock(&self.state);
         let (parent, target) = (String::new(), target.to_owned());
-        let given = Session { owner: Owner::Client(client), parent, target, events: None };
+        let given =
+            Session { owner: Owner::Client(client), parent, children: HashSet::new(), target, events: None };
         state.sessions.insert(session.to_owned(), given);
     }
 
@@ -262,9 +269,20 @@ impl State {
 
     fn attached(&mut self, parent: &str, owner: &Owner, bytes: &[u8]) {
         let Ok(Attached { params }) = serde_json::from_slice(bytes) else { return };
+        if self.sessions.contains_key(&params.session_id) {
+            return;
+        }
+        if self.sessions.len() >= SESSIONS {
+            tracing::warn!("a browser has {SESSIONS} CDP sessions; a further one is not served");
+            return;
+        }
+        if let Some(parent) = self.sessions.get_mut(parent) {
+            parent.children.insert(params.session_id.clone());
+        }
         let session = Session {
             owner: owner.clone(),
             parent: parent.to_owned(),
+            children: HashSet::new(),
             target: params.target_info.target_id,
             events: None,
         };
@@ -274,18 +292,24 @@ impl State {
     /// Removes a session with its children; gives the client whose root it was.
     fn remove(&mut self, session: &str) -> Option<Arc<dyn Inbox>> {
         let mut root = None;
-        let mut gone = vec![session.to_owned()];
-        while let Some(session) = gone.pop() {
-            if let Some(Session { owner: Owner::Client(client), parent, .. }) = self.sessions.remove(&session)
-                && parent.is_empty()
-            {
-                root = Some(client);
+        let mut gone = HashSet::new();
+        let mut next = vec![session.to_owned()];
+        while let Some(session) = next.pop() {
+            if let Some(Session { owner, parent, children, .. }) = self.sessions.remove(&session) {
+                match (owner, self.sessions.get_mut(&parent)) {
+                    (Owner::Client(client), _) if parent.is_empty() => root = Some(client),
+                    (_, Some(parent)) => {
+                        parent.children.remove(&session);
+                    }
+                    _ => {}
+                }
+                next.extend(children);
             }
-            gone.extend(self.sessions.iter().filter(|(_, s)| s.parent == session).map(|(id, _)| id.clone()));
-            self.fail(CallError::Gone("its page or the CDP session was closed".to_owned()), |pending| {
-                pending.session == session
-            });
+            gone.insert(session);
         }
+        self.fail(CallError::Gone("its page or the CDP session was closed".to_owned()), |pending| {
+            gone.contains(&pending.session)
+        });
         root
     }
 
@@ -362,5 +386,48 @@ fn read_answer(method: &str, bytes: &[u8]) -> Answer {
             let message = data.map_or(message.clone(), |data| format!("{message}: {data}"));
             Err(CallError::Refused { method: method.to_owned(), code, message })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn attach(mux: &Mux, parent: &str, session: &str) {
+        let params = json!({"sessionId": session, "targetInfo": {"targetId": "T"}});
+        let mut event = json!({"method": "Target.attachedToTarget", "params": params});
+        if !parent.is_empty() {
+            event["sessionId"] = parent.into();
+        }
+        mux.dispatch(event.to_string().into_bytes());
+    }
+
+    fn known(mux: &Mux) -> usize {
+        lock(&mux.state).sessions.len()
+    }
+
+    #[test]
+    fn a_browser_that_announces_sessions_without_end_fills_no_memory() {
+        let mux = Mux::new();
+        for number in 0..SESSIONS + 100 {
+            attach(&mux, "", &format!("{number:032X}"));
+        }
+        assert_eq!(known(&mux), SESSIONS);
+    }
+
+    #[test]
+    fn a_session_goes_with_its_children_and_leaves_those_of_others() {
+        let mux = Mux::new();
+        for (parent, session) in [("", "A"), ("A", "A1"), ("A1", "A2"), ("A", "A3"), ("", "B"), ("B", "B1")] {
+            attach(&mux, parent, session);
+        }
+        let (_, mut call) = mux.expect("A2", "Page.reload").unwrap();
+        mux.drop_session("A3");
+        assert_eq!(known(&mux), 5);
+        mux.drop_session("A");
+        assert!(matches!(call.try_recv(), Ok(Err(CallError::Gone(_)))));
+        assert!(mux.expect("A1", "Page.reload").is_err() && mux.expect("B1", "Page.reload").is_ok());
+        assert_eq!(known(&mux), 2);
     }
 }
