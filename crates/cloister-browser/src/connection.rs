@@ -9,7 +9,7 @@ use crate::call_error::CallError;
 use crate::envelope;
 use crate::events::Events;
 use crate::mux::Mux;
-use crate::transport::{self, QUEUE};
+use crate::transport::{self, QUEUE, Queued};
 use chromiumoxide_types::Command;
 use cloister_core::browser::cdp::MESSAGE_MAX;
 use serde_json::{Value, json};
@@ -18,15 +18,22 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::unix::pipe;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
+
+/// What one permit of the room stands for.
+const UNIT: usize = 1024;
+/// Permits: messages that wait for Chromium take no more than one of the largest size. A browser that stops reading, and clients
+/// that go on writing, would fill the server's memory otherwise.
+const ROOM: usize = MESSAGE_MAX / UNIT;
 
 /// A browser's debugging pipe. Clones share it; when the last one goes, the pipe is closed, and Chromium ends by itself.
 #[derive(Clone)]
 pub struct Connection {
     mux: Arc<Mux>,
-    queue: mpsc::Sender<Vec<u8>>,
+    queue: mpsc::Sender<Queued>,
+    room: Arc<Semaphore>,
     _tasks: Arc<Tasks>,
 }
 
@@ -76,7 +83,7 @@ impl Connection {
         });
         let tasks =
             Tasks { mux: Arc::clone(&mux), reader: reader.abort_handle(), writer: writer.abort_handle() };
-        Ok(Self { mux, queue, _tasks: Arc::new(tasks) })
+        Ok(Self { mux, queue, room: Arc::new(Semaphore::new(ROOM)), _tasks: Arc::new(tasks) })
     }
 
     /// One call; `session` `None` is the browser itself. Answers within `limit`, whatever the browser does.
@@ -161,7 +168,23 @@ impl Connection {
 
     /// Puts a finished message into the writer's queue, and waits while it is full.
     pub(crate) async fn send(&self, message: Vec<u8>) -> Result<(), CallError> {
-        self.queue.send(message).await.map_err(|_| gone())
+        let room = self.room(message.len()).await?;
+        self.send_in(room, message).await
+    }
+
+    /// Waits until so many bytes may wait for the browser. Whoever came first is served first.
+    pub(crate) async fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, CallError> {
+        let permits = u32::try_from((bytes / UNIT + 1).min(ROOM)).unwrap_or(u32::MAX);
+        tokio::select! {
+            room = Arc::clone(&self.room).acquire_many_owned(permits) => room.map_err(|_| gone()),
+            // A writer that has ended gives nothing back that it never took.
+            () = self.queue.closed() => Err(gone()),
+        }
+    }
+
+    /// As [`Self::send`], for who has the room already.
+    pub(crate) async fn send_in(&self, room: OwnedSemaphorePermit, bytes: Vec<u8>) -> Result<(), CallError> {
+        self.queue.send(Queued { bytes, room: Some(room) }).await.map_err(|_| gone())
     }
 }
 
@@ -176,4 +199,35 @@ pub(crate) fn session_of(method: &str, answer: &Value) -> Result<String, CallErr
         method: method.to_owned(),
         what: "it has no sessionId".to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::pin;
+
+    #[tokio::test]
+    async fn messages_for_a_browser_that_does_not_read_take_the_room_of_one() {
+        let (sender, _reader) = pipe::pipe().unwrap();
+        let (_writer, receiver) = pipe::pipe().unwrap();
+        let connection =
+            Connection::open(sender.into_blocking_fd().unwrap(), receiver.into_blocking_fd().unwrap())
+                .unwrap();
+        // One above the largest size is refused elsewhere; here it must not wait for ever.
+        let first = connection.room(2 * MESSAGE_MAX).await.unwrap();
+        let mut second = pin!(connection.room(0));
+        tokio::select! {
+            biased;
+            _ = &mut second => panic!("there is no room"),
+            () = std::future::ready(()) => {}
+        }
+        connection.send_in(first, vec![b'x'; 1 << 20]).await.unwrap();
+        tokio::select! {
+            biased;
+            _ = &mut second => panic!("the message has not been read"),
+            () = tokio::task::yield_now() => {}
+        }
+        drop(_reader);
+        assert!(second.await.is_err() || !connection.lives(), "the pipe is gone");
+    }
 }

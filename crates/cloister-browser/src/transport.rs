@@ -7,29 +7,38 @@
 use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-/// Messages that may wait for Chromium. Each sender waits for room, so a client can fill no more than its own place.
+/// Messages that may wait for Chromium.
 pub(crate) const QUEUE: usize = 32;
+
+/// A message that waits, with the room that its bytes take until they are written.
+pub(crate) struct Queued {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) room: Option<OwnedSemaphorePermit>,
+}
 
 /// What one read asks for.
 const CHUNK: usize = 256 * 1024;
 
 /// Writes what the queue brings until every sender is gone or the pipe breaks.
-pub(crate) async fn write(mut pipe: pipe::Sender, mut queue: mpsc::Receiver<Vec<u8>>) -> io::Result<()> {
-    let mut batch = Vec::new();
-    while let Some(first) = queue.recv().await {
-        batch.clear();
-        batch.extend_from_slice(&first);
+pub(crate) async fn write(mut pipe: pipe::Sender, mut queue: mpsc::Receiver<Queued>) -> io::Result<()> {
+    let (mut batch, mut rooms) = (Vec::new(), Vec::new());
+    while let Some(Queued { bytes, room }) = queue.recv().await {
+        rooms.push(room);
+        batch.extend_from_slice(&bytes);
         batch.push(0);
+        drop(bytes);
         // What is waiting already goes with it: one system call, one wake-up of Chromium's reader.
         while batch.len() < CHUNK
-            && let Ok(more) = queue.try_recv()
+            && let Ok(Queued { bytes, room }) = queue.try_recv()
         {
-            batch.extend_from_slice(&more);
+            rooms.push(room);
+            batch.extend_from_slice(&bytes);
             batch.push(0);
         }
         pipe.write_all(&batch).await?;
+        rooms.clear();
         // A large message is no reason to keep its room.
         batch.clear();
         batch.shrink_to(CHUNK);
@@ -139,7 +148,7 @@ mod tests {
         let copy = sent.clone();
         let feeder = tokio::spawn(async move {
             for message in copy {
-                queue.send(message).await.unwrap();
+                queue.send(Queued { bytes: message, room: None }).await.unwrap();
             }
         });
         let mut seen = Vec::new();
@@ -155,7 +164,7 @@ mod tests {
         let (sender, receiver) = pipe::pipe().unwrap();
         let (queue, waiting) = mpsc::channel(QUEUE);
         let writer = tokio::spawn(write(sender, waiting));
-        queue.send(vec![b'x'; 4 << 20]).await.unwrap();
+        queue.send(Queued { bytes: vec![b'x'; 4 << 20], room: None }).await.unwrap();
         let why = read(receiver, 1 << 20, |_| panic!("no message is whole")).await;
         assert!(why.contains("more than"), "{why}");
         drop(queue);

@@ -87,8 +87,15 @@ impl Client {
         };
         let session = session.unwrap_or(&self.root);
         self.streams.asked(session, id, &method);
-        let message = envelope::request(id, &method, params, Some(session));
-        if self.connection.send(message).await.is_err() {
+        // The copy is made when there is room for it.
+        let sent = match self.connection.room(text.len()).await {
+            Ok(room) => {
+                let message = envelope::request(id, &method, params, Some(session));
+                self.connection.send_in(room, message).await
+            }
+            Err(error) => Err(error),
+        };
+        if sent.is_err() {
             self.outbox.close(close::GONE, "the session's browser has ended");
         }
     }

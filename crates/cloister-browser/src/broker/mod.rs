@@ -30,8 +30,10 @@ use tokio::time::timeout;
 const LIMIT: Duration = Duration::from_secs(10);
 /// How long a client that is being closed may take to hear why.
 const FAREWELL: Duration = Duration::from_secs(10);
-/// Messages between the broker and whoever holds the client's socket. Few, since each may be large; what waits, waits in the outbox.
+/// Messages that wait for the client's socket. Few, since each may be large; what waits, waits in the outbox.
 const CHANNEL: usize = 2;
+/// Messages of a client that wait for the broker: the client itself can keep the next one.
+const INBOUND: usize = 1;
 
 struct State {
     status: StreamStatus,
@@ -90,7 +92,7 @@ impl Broker {
                 return Err(refused);
             }
         };
-        let (to_browser, messages) = mpsc::channel(CHANNEL);
+        let (to_browser, messages) = mpsc::channel(INBOUND);
         let (sender, from_browser) = mpsc::channel(CHANNEL);
         tokio::spawn(Arc::clone(self).serve(client, messages, sender));
         Ok(CdpClient { to_browser, from_browser })
@@ -134,7 +136,10 @@ impl Broker {
         sender: mpsc::Sender<cloister_core::browser::ToClient>,
     ) {
         let up = async {
-            while let Some(text) = messages.recv().await {
+            // While others wait for room, the client's next message stays where it is.
+            while self.connection.room(0).await.is_ok()
+                && let Some(text) = messages.recv().await
+            {
                 client.receive(&text).await;
             }
         };

@@ -71,12 +71,10 @@ pub(super) async fn run(socket: WebSocket, client: CdpClient, drained: impl Futu
 
 async fn read(stream: &mut SplitStream<WebSocket>, to_browser: &mpsc::Sender<String>) -> End {
     loop {
+        // The place before the message: one that had to wait for its place would be held here, and it may be large.
+        let Ok(place) = to_browser.reserve().await else { return End::Ended };
         match stream.next().await {
-            Some(Ok(Message::Text(text))) => {
-                if to_browser.send(text.as_str().to_owned()).await.is_err() {
-                    return End::Ended;
-                }
-            }
+            Some(Ok(Message::Text(text))) => place.send(text.as_str().to_owned()),
             Some(Ok(Message::Binary(_))) => {
                 return End::Close(close_code::UNSUPPORTED, "CDP messages are text".into());
             }
