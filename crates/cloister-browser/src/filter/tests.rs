@@ -182,6 +182,10 @@ fn an_observer_sees_and_does_nothing() {
     {
         assert!(matches!(check_as(Role::Observer, method, &json!({})), Verdict::Refused(_)), "{method}");
     }
+    // With it on, a dialog waits for an answer, which an observer may not give. The other one resizes the page.
+    for method in ["Page.enable", "Page.captureScreenshot"] {
+        assert!(matches!(check_as(Role::Observer, method, &json!({})), Verdict::Refused(_)), "{method}");
+    }
     assert_eq!(check_as(Role::Observer, "Page.startScreencast", &json!({})), Verdict::Pass);
 }
 
