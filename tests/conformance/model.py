@@ -8,6 +8,7 @@ Client-side validation is off in the tests, so that the requests leave the clien
 
 import copy
 import dataclasses
+import itertools
 import re
 
 import botocore.session
@@ -19,6 +20,14 @@ OPERATIONS = [
     "ListCodeInterpreterSessions",
     "StopCodeInterpreterSession",
     "InvokeCodeInterpreter",
+]
+BROWSER_OPERATIONS = [
+    "StartBrowserSession",
+    "GetBrowserSession",
+    "ListBrowserSessions",
+    "StopBrowserSession",
+    "UpdateBrowserStream",
+    "InvokeBrowser",
 ]
 # Nobody has it: what passes the checks ends in ResourceNotFoundException, and nothing is ever started by mistake.
 INTERPRETER = "nobody-abcdefghij"
@@ -33,6 +42,11 @@ EXAMPLES = {
     "MountPath": "/mnt/x",
     "ClientToken": "0" * 33,
     "CodeInterpreterSessionId": "01K00Z3F8WZ9KBBW4QGRJCVBHH",
+    "BrowserSessionId": "01K00Z3F8WZ9KBBW4QGRJCVBHH",
+    "BrowserProfileId": "profile-abcdefghij",
+    "S3LocationBucketString": "bucket",
+    "HostName": "proxy.example.com",
+    "DomainPattern": ".example.com",
     "NextToken": "x",
 }
 # A tool that takes each argument: to another one it would be a mistake of its own.
@@ -179,15 +193,14 @@ def request(operation: str, path: tuple) -> dict:
     """Parameters of an operation that are right, and in which every parent of a member is there."""
     shape = SERVICE.operation_model(operation).input_shape
     parameters = smallest(shape)
-    parameters["codeInterpreterIdentifier"] = INTERPRETER
+    parameters["browserIdentifier" if operation in BROWSER_OPERATIONS else "codeInterpreterIdentifier"] = INTERPRETER
     if operation == "InvokeCodeInterpreter":
         tool = TOOLS[path[1]] if path[:1] == ("arguments",) and len(path) > 1 else "listFiles"
         parameters |= {"sessionId": EXAMPLES["CodeInterpreterSessionId"], "name": tool}
         parameters["arguments"] = dict(COMPANIONS.get(tool, {}))
     here, shape_here = parameters, shape
-    for step in path[:-1]:
+    for step, following in itertools.pairwise(path):
         shape_here = shape_here.member if step == 0 else shape_here.members[step]
-        following = path[path.index(step) + 1]
         if step != 0 and step not in here:
             here[step] = smallest(shape_here)
         if getattr(shape_here, "is_tagged_union", False):
@@ -226,9 +239,9 @@ def named(path: tuple) -> str:
     return text
 
 
-def bad_cases():
+def bad_cases(operations=OPERATIONS):
     """One request beyond each constraint of each member."""
-    for operation in OPERATIONS:
+    for operation in operations:
         for path, shape, required in walk(SERVICE.operation_model(operation).input_shape):
             for what, value in beyond(shape):
                 yield Case(operation, named(path), what, placed(operation, path, value))
@@ -237,9 +250,9 @@ def bad_cases():
                 yield Case(operation, named(path), "absent", without(operation, path))
 
 
-def good_cases():
+def good_cases(operations=OPERATIONS):
     """One request at each limit of each member."""
-    for operation in OPERATIONS:
+    for operation in operations:
         for path, shape, _ in walk(SERVICE.operation_model(operation).input_shape):
             for what, value in within(shape):
                 yield Case(operation, named(path), what, placed(operation, path, value))
