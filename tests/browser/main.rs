@@ -6,6 +6,11 @@
     reason = "helpers of tests: a failure in one is a failed test"
 )]
 
+mod attacks_brw;
+mod attacks_canary;
+mod attacks_iso;
+mod attacks_net;
+mod attacks_world;
 mod cdp_backend;
 mod cdp_clients;
 mod cdp_rig;

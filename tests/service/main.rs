@@ -8,9 +8,9 @@
 #![allow(unreachable_pub, reason = "the modules of a test are its whole world")]
 #![allow(missing_docs, reason = "names of tests are sentences")]
 
+use cloister_tests::{host, server};
+
 mod crashes;
 mod egress;
-mod host;
 mod limits;
 mod packages;
-mod server;

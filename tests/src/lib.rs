@@ -2,6 +2,8 @@
 
 pub mod browser;
 pub mod calls;
+pub mod host;
 pub mod leftovers;
 pub mod needs;
 pub mod rig;
+pub mod server;

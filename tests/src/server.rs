@@ -1,7 +1,13 @@
 //! `cloister serve` on a data folder of its own, and a plain HTTP client for it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "support code of tests: a failure here is a failed test"
+)]
 
 use crate::host::{self, Process};
-use cloister_tests::{leftovers, needs};
+use crate::{leftovers, needs};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -33,16 +39,21 @@ pub struct Server {
 /// An answer.
 #[derive(Debug)]
 pub struct Answer {
+    /// Its status.
     pub status: u16,
+    /// Status line and headers.
     pub head: String,
+    /// The body as it came.
     pub body: Vec<u8>,
 }
 
 impl Answer {
+    /// The body, which has to be JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {self:?}"))
     }
 
+    /// The body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
@@ -57,6 +68,7 @@ impl Place {
         Some(Self { program, images, folder: tempfile::tempdir().unwrap() })
     }
 
+    /// The data folder.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -135,6 +147,7 @@ impl Server {
         &self.address
     }
 
+    /// Its number on this host.
     pub fn pid(&self) -> i32 {
         i32::try_from(self.child.id()).unwrap()
     }
@@ -144,6 +157,7 @@ impl Server {
         host::descendants(self.pid())
     }
 
+    /// The program that makes its sandboxes.
     pub fn launcher(&self) -> Process {
         self.processes().into_iter().find(|p| p.parent == self.pid()).unwrap()
     }
@@ -163,6 +177,7 @@ impl Server {
         (id, new.next().unwrap())
     }
 
+    /// An answer to one request.
     pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Answer {
         self.try_request(method, path, headers, body).unwrap()
     }
@@ -201,10 +216,12 @@ impl Server {
         })
     }
 
+    /// The answer to a start under the default policy.
     pub fn start_session(&self) -> Answer {
         self.request("POST", "/v1/sessions", &[], Some(json!({})))
     }
 
+    /// The id of a new session under the default policy.
     pub fn session(&self) -> String {
         let answer = self.start_session();
         assert_eq!(answer.status, 201, "{answer:?}");
@@ -218,14 +235,17 @@ impl Server {
         answer.json()["id"].as_str().unwrap().to_owned()
     }
 
+    /// What the native door says of a session.
     pub fn detail(&self, id: &str) -> Value {
         self.request("GET", &format!("/v1/sessions/{id}"), &[], None).json()
     }
 
+    /// Ends a session.
     pub fn stop(&self, id: &str) -> Answer {
         self.request("DELETE", &format!("/v1/sessions/{id}"), &[], None)
     }
 
+    /// Runs Python.
     pub fn python(&self, id: &str, code: &str) -> Answer {
         self.request("POST", &format!("/v1/sessions/{id}/invoke"), &[], Some(json!({ "code": code })))
     }

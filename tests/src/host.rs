@@ -1,4 +1,5 @@
 //! Processes of this host, told apart from later ones with the same number by their start time.
+#![expect(clippy::unwrap_used, reason = "support code of tests: a failure here is a failed test")]
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -9,8 +10,11 @@ use std::time::{Duration, Instant};
 /// A process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
+    /// Its number.
     pub pid: i32,
+    /// Its parent's number.
     pub parent: i32,
+    /// The kernel's name of it.
     pub name: String,
     started: String,
 }
@@ -21,6 +25,7 @@ impl Process {
         look(self.pid).is_some_and(|(now, state)| now.started == self.started && state != "Z")
     }
 
+    /// Ends it, and waits until it has gone.
     pub fn kill(&self) {
         assert!(self.lives(), "{self:?}");
         kill(Pid::from_raw(self.pid), Signal::SIGKILL).unwrap();

@@ -1,0 +1,188 @@
+//! The real server and browsers under `browser-open` in the canary's network, and a CDP client over the server's WebSocket.
+
+use crate::attacks_canary::Canary;
+use crate::cdp_rig::PLENTY;
+use cloister_tests::needs;
+use cloister_tests::server::{Place, Server};
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
+
+/// A server whose whole world is the canary.
+pub(crate) struct World {
+    pub(crate) canary: Canary,
+    pub(crate) server: Server,
+    pub(crate) place: Place,
+}
+
+/// Runs `test` in such a world; sessions may reach `localhost` on the ports `named`.
+pub(crate) fn in_world(named: &'static [u16], test: impl AsyncFnOnce(&World) + Send + 'static) {
+    if !nix::unistd::geteuid().is_root() {
+        return needs::skip_unless_root("a network of the test's own needs root");
+    }
+    if !needs::image("headless-shell") {
+        return;
+    }
+    // The network and the mounts are this thread's, and those of what it starts.
+    let world = std::thread::Builder::new().name(std::thread::current().name().unwrap_or("world").to_owned());
+    let done = world.spawn(move || {
+        let Some(place) = Place::new() else { return };
+        let canary = Canary::new(place.path());
+        let config = place.path().join("cloister.toml");
+        std::fs::write(&config, "[server]\npolicies_by_name = 'all'\n").unwrap();
+        let named: Vec<String> = named.iter().map(|port| format!("localhost:{port}")).collect();
+        let mut arguments = vec!["--config", config.to_str().unwrap()];
+        for target in &named {
+            arguments.extend(["--allow-loopback", target]);
+        }
+        let server = place.serve_with(0, &arguments);
+        let world = World { canary, server, place };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(test(&world));
+        let World { server, place, canary: _ } = world;
+        assert!(server.terminate().success());
+        assert_eq!(place.sandboxes(), Vec::<String>::new());
+    });
+    if let Err(panic) = done.unwrap().join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+impl World {
+    /// The id of a new browser session with a network.
+    pub(crate) fn session(&self) -> String {
+        self.session_under("browser-open")
+    }
+
+    /// The same under another policy.
+    pub(crate) fn session_under(&self, policy: &str) -> String {
+        let answer = self.server.request("POST", "/v1/sessions", &[], Some(json!({ "interpreter": policy })));
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.json()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// A client of a session, on its first page.
+    pub(crate) async fn client(&self, session: &str) -> Tab {
+        let address = self.server.detail(session)["browser"]["automation"].clone();
+        let path = address.as_str().unwrap().splitn(4, '/').nth(3).unwrap().to_owned();
+        self.connect(&format!("/{path}")).await.unwrap()
+    }
+
+    /// A client by any path of the server.
+    pub(crate) async fn connect(&self, path: &str) -> Result<Tab, String> {
+        let address = self.server.address();
+        let request = format!("ws://{address}{path}").into_client_request().unwrap();
+        let stream = TcpStream::connect(address).await.unwrap();
+        let config = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
+        let connected = tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await;
+        let (socket, _) = connected.map_err(|error| error.to_string())?;
+        let mut tab = Tab { socket, last: 0, page: String::new(), events: VecDeque::new() };
+        let opened = tab.browser("Target.createTarget", json!({"url": "about:blank"})).await;
+        tab.page = tab.attach(opened["result"]["targetId"].as_str().unwrap()).await;
+        tab.call("Page.enable", json!({})).await;
+        Ok(tab)
+    }
+
+    /// Everything that the world knows: what this test itself and the server's questions for names go to.
+    pub(crate) fn known(&self) -> Vec<String> {
+        vec![format!("tcp {}", self.server.address()), "udp 127.0.0.1:53".to_owned()]
+    }
+}
+
+/// A CDP client with a page of its own.
+pub(crate) struct Tab {
+    socket: WebSocketStream<TcpStream>,
+    last: u64,
+    page: String,
+    events: VecDeque<Value>,
+}
+
+impl Tab {
+    async fn hear(&mut self) -> Value {
+        loop {
+            let message =
+                tokio::time::timeout(PLENTY, self.socket.next()).await.expect("the browser answers");
+            match message.expect("the stream lives").unwrap() {
+                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+                Message::Ping(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    async fn send(&mut self, session: Option<&str>, method: &str, params: Value) -> Value {
+        self.last += 1;
+        let mut message = json!({"id": self.last, "method": method, "params": params});
+        if let Some(session) = session {
+            message["sessionId"] = session.into();
+        }
+        self.socket.send(Message::text(message.to_string())).await.unwrap();
+        loop {
+            let message = self.hear().await;
+            if message["id"] == self.last {
+                return message;
+            }
+            self.events.push_back(message);
+        }
+    }
+
+    /// A call to the browser, and its whole answer.
+    pub(crate) async fn browser(&mut self, method: &str, params: Value) -> Value {
+        self.send(None, method, params).await
+    }
+
+    /// A call to the page.
+    pub(crate) async fn call(&mut self, method: &str, params: Value) -> Value {
+        let page = self.page.clone();
+        self.send(Some(&page), method, params).await
+    }
+
+    /// A session on a target.
+    pub(crate) async fn attach(&mut self, target: &str) -> String {
+        let params = json!({"targetId": target, "flatten": true});
+        let attached = self.browser("Target.attachToTarget", params).await;
+        attached["result"]["sessionId"].as_str().unwrap_or_else(|| panic!("{attached}")).to_owned()
+    }
+
+    /// The next event of this name, its parameters.
+    pub(crate) async fn event(&mut self, method: &str) -> Value {
+        loop {
+            if let Some(at) = self.events.iter().position(|event| event["method"] == method) {
+                return self.events.remove(at).unwrap()["params"].clone();
+            }
+            let message = self.hear().await;
+            self.events.push_back(message);
+        }
+    }
+
+    /// The value of an expression; promises are awaited, and exceptions are values.
+    pub(crate) async fn evaluate(&mut self, expression: &str) -> Value {
+        let params = json!({"expression": expression, "returnByValue": true, "awaitPromise": true, "userGesture": true});
+        let answer = self.call("Runtime.evaluate", params).await;
+        let thrown = &answer["result"]["exceptionDetails"]["exception"]["description"];
+        if thrown.is_string() { thrown.clone() } else { answer["result"]["result"]["value"].clone() }
+    }
+
+    /// Goes to a URL and waits until its document is complete; the whole answer.
+    pub(crate) async fn navigate(&mut self, url: &str) -> Value {
+        let answer = self.call("Page.navigate", json!({ "url": url })).await;
+        let complete = "new Promise(done => document.readyState === 'complete' ? done(true) : addEventListener('load', () => done(true)))";
+        self.evaluate(complete).await;
+        answer
+    }
+
+    /// The text of the page.
+    pub(crate) async fn text(&mut self) -> String {
+        self.evaluate("document.documentElement.innerText").await.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Every target of the browser.
+    pub(crate) async fn targets(&mut self) -> Vec<Value> {
+        let targets = self.browser("Target.getTargets", json!({})).await;
+        targets["result"]["targetInfos"].as_array().cloned().unwrap_or_default()
+    }
+}
