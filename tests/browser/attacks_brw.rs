@@ -34,9 +34,10 @@ async fn nothing_foreign(tab: &mut Tab, tried: &str) {
 }
 
 /// A file of a session by its name.
-fn file(world: &World, session: &str, path: &str) -> Option<Vec<u8>> {
+fn file(world: &World, session: &str, path: &str) -> Vec<u8> {
     let answer = world.server.request("GET", &format!("/v1/sessions/{session}/files/{path}"), &[], None);
-    (answer.status == 200).then_some(answer.body)
+    assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+    answer.body
 }
 
 /// A name as a part of a URL's path.
@@ -177,7 +178,12 @@ fn a_download_lands_in_the_sessions_folder_whatever_it_is_called() {
             let entries = entries.unwrap_or_else(|| panic!("no list: {answer}"));
             entries.iter().filter_map(|entry| Some(entry["name"].as_str()?.to_owned())).collect()
         };
-        until("all downloads are there", || list("downloads").len() == names.len());
+        // Until it has its name, a file is called by a GUID, whatever the page called it.
+        let nameless = |name: &String| name.len() == 36 && name.split('-').count() == 5;
+        until("all downloads have their names", || {
+            let listed = list("downloads");
+            listed.len() == names.len() && !listed.iter().any(nameless)
+        });
         assert_eq!(list("."), ["downloads"]);
         for name in list("downloads") {
             assert!(
@@ -185,7 +191,7 @@ fn a_download_lands_in_the_sessions_folder_whatever_it_is_called() {
                 "{name:?}"
             );
             assert_eq!(
-                file(world, &session, &format!("downloads/{}", escaped(&name))).unwrap(),
+                file(world, &session, &format!("downloads/{}", escaped(&name))),
                 b"downloaded",
                 "{name}"
             );
@@ -216,11 +222,12 @@ fn an_upload_takes_files_of_the_session_and_no_others() {
         ] {
             let answer = tab.call("DOM.setFileInputFiles", json!({"files": [path], "objectId": input})).await;
             let held = tab.evaluate("document.querySelector('#f').files.length").await;
-            assert!(answer["error"].is_object() && held == 0, "{path:?}: {answer}, {held} files");
+            assert!(sentence(&answer).contains("not a file of this session"), "{path:?}: {answer}");
+            assert_eq!(held, 0, "{path:?}");
             let data = json!({"items": [], "files": [path], "dragOperationsMask": 1});
             let params = json!({"type": "drop", "x": 20, "y": 20, "data": data});
             let answer = tab.call("Input.dispatchDragEvent", params).await;
-            assert!(answer["error"].is_object(), "{path:?}: {answer}");
+            assert!(sentence(&answer).contains("not a file of this session"), "{path:?}: {answer}");
         }
     });
 }
@@ -268,8 +275,16 @@ fn no_command_changes_the_proxy_or_the_certificates_or_reaches_the_machine() {
         ] {
             for answer in [tab.browser(method, params.clone()).await, tab.call(method, params.clone()).await]
             {
-                // That the browser does not know a method there is no refusal of ours.
-                assert!(!sentence(&answer).contains("wasn't found"), "{method}: {answer}");
+                // Words of the broker: that the browser itself does not take a call would be no refusal of ours.
+                let ours = [
+                    "CDP policy",
+                    "proxyServer: ",
+                    "originsWithUniversal",
+                    "is not given to pages",
+                    "no such stream",
+                ];
+                let said = sentence(&answer);
+                assert!(ours.iter().any(|words| said.contains(words)), "{method}: {answer}");
             }
         }
         // The browser is still there, and still goes by the proxy.
@@ -290,7 +305,6 @@ fn a_page_gets_no_device_and_starts_no_program() {
         let session = world.session();
         let mut tab = world.client(&session).await;
         tab.navigate("data:text/html,<p>x").await;
-        let before = world.server.processes().len();
         let said = tab
             .evaluate("(async () => { const said = {}, ask = async (name, f) => { try { said[name] = (await f()) ? 'reached' : 'none'; } catch (e) { said[name] = String(e); } };
                await ask('camera', () => navigator.mediaDevices.getUserMedia({video: true}));
@@ -317,6 +331,6 @@ fn a_page_gets_no_device_and_starts_no_program() {
             .iter()
             .filter(|name| ["xdg-open", "sh", "ssh", "gio"].contains(&name.as_str()))
             .collect();
-        assert!(foreign.is_empty() && programs.len() >= before.min(4), "{programs:?}");
+        assert!(foreign.is_empty() && programs.len() > 4, "{programs:?}");
     });
 }

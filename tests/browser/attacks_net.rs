@@ -78,6 +78,22 @@ async fn on_public_page(world: &World) -> Tab {
     tab
 }
 
+/// The control of all of them: what does leave for such an address is heard and answered.
+#[test]
+fn the_canary_hears_every_address_and_protocol() {
+    in_world(&[], async |world| {
+        assert_eq!(world.canary.strangers(&world.known()), std::collections::BTreeSet::new());
+        for address in ["169.254.169.254:80", "10.0.0.5:80", "[fd00:ec2::254]:4444"] {
+            // Nothing listens on the last one; the attempt counts.
+            drop(std::net::TcpStream::connect(address));
+        }
+        std::net::UdpSocket::bind("0.0.0.0:0").unwrap().send_to(b"x", "224.0.0.251:5353").unwrap();
+        let heard =
+            ["tcp 10.0.0.5:80", "tcp 169.254.169.254:80", "tcp [fd00:ec2::254]:4444", "udp 224.0.0.251:5353"];
+        assert_eq!(world.canary.strangers(&world.known()).into_iter().collect::<Vec<_>>(), heard);
+    });
+}
+
 /// NET-01, NET-02, NET-03, NET-04, BRW-04: a page fetches, and a client navigates to, every spelling of every such address.
 #[test]
 fn no_spelling_of_a_forbidden_address_is_reached_by_fetch_or_navigation() {
@@ -189,7 +205,7 @@ const VEHICLES: [(&str, &str); 25] = [
 const HINTS: &str = "
     for (const host of HOSTS) {
         for (const rel of ['dns-prefetch', 'preconnect', 'prerender']) add('link', {rel, href: `http://${host}/hint`});
-        add('a', {href: 'http://example.test/', ping: `http://${host}/ping`}).click();
+        add('a', {href: 'http://example.test/', ping: `http://${host}/ping`, target: '_blank'}).click();
     }
     add('link', {rel: 'dns-prefetch', href: 'http://secret-in-a-name.test/'});
     add('script', {type: 'speculationrules', textContent: JSON.stringify({
@@ -277,6 +293,11 @@ fn webrtc_sends_nothing_and_tells_no_address() {
             ))
             .await;
         assert!(said.is_array(), "{said}");
+        // A random name of the page's own, if anything.
+        let addresses =
+            said.as_array().into_iter().flatten().filter_map(|said| said.as_str()?.split(' ').nth(4));
+        let told: Vec<&str> = addresses.filter(|address| !address.ends_with(".local")).collect();
+        assert!(told.is_empty(), "{told:?}");
         assert!(!said.to_string().contains("srflx") && !said.to_string().contains("relay"), "{said}");
         silent(world, &[]);
         let udp: Vec<String> = world

@@ -17,6 +17,7 @@ async fn processes(browser: &mut Driven) -> Vec<Process> {
     browser.processes()
 }
 
+/// BRW-01, BRW-19: users and privileges of every process.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_process_is_the_sandboxs_user_in_its_pid_namespace_without_privileges() {
     with_browser(shipped("browser"), async |browser| {
@@ -39,6 +40,7 @@ async fn every_process_is_the_sandboxs_user_in_its_pid_namespace_without_privile
     .await;
 }
 
+/// BRW-01, BRW-19: a renderer's own namespaces, filter and empty root.
 #[tokio::test(flavor = "multi_thread")]
 async fn renderers_stand_behind_chromiums_own_walls_as_well() {
     with_browser(shipped("browser"), async |browser| {
@@ -66,6 +68,7 @@ async fn renderers_stand_behind_chromiums_own_walls_as_well() {
     .await;
 }
 
+/// BRW-01: switches that take a wall away or open a port.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_process_is_told_to_do_without_its_sandbox_or_to_open_a_port() {
     with_browser(shipped("browser"), async |browser| {
@@ -80,6 +83,7 @@ async fn no_process_is_told_to_do_without_its_sandbox_or_to_open_a_port() {
     .await;
 }
 
+/// BRW-02: what a page finds if it does get at files.
 #[tokio::test(flavor = "multi_thread")]
 async fn files_that_a_page_can_name_are_the_images_and_none_of_the_hosts() {
     with_browser(shipped("browser"), async |browser| {
@@ -138,6 +142,7 @@ fn listeners(browser: &Driven) -> Vec<String> {
     fields.filter(|f| f.get(3) == Some(&"0A")).map(|f| f[1].to_owned()).collect()
 }
 
+/// BRW-01, BRW-12: a debugging port.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_listens_inside_but_the_way_out_of_a_policy_that_has_one() {
     with_browser(shipped("browser"), async |browser| {
@@ -239,6 +244,7 @@ except OSError as e:
 print(said)
 "#;
 
+/// BRW-19: a program in the browser's place, with all that its list allows.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_user_namespace_that_a_browser_may_make_opens_no_other_door() {
     let mut policy: Policy = plain();

@@ -8,6 +8,7 @@
 
 mod attacks_brw;
 mod attacks_canary;
+mod attacks_cases;
 mod attacks_iso;
 mod attacks_net;
 mod attacks_world;
