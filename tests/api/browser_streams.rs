@@ -118,7 +118,7 @@ async fn a_message_above_the_limit_closes_the_connection_with_the_reason() {
     let id = server.browser_session().await;
     let mut client = Client::connect(&server, &id).await;
     // The head alone says how large it will be; the rest is never taken.
-    let sent = client.socket.send(Message::text("x".repeat((128 << 20) + 1))).await;
+    let sent = client.socket.send(Message::text("x".repeat((64 << 20) + 1))).await;
     match sent {
         Ok(()) => assert_eq!(client.closed().await.0, 1009),
         // Closed while it was still sending.

@@ -13,7 +13,7 @@ use crate::downloads::Downloads;
 use crate::envelope::{self, Head, Incoming, Request};
 use crate::filter::{Filter, Verdict};
 use crate::mux::Inbox;
-use cloister_core::browser::cdp::MESSAGE_MAX;
+use cloister_core::browser::cdp::FROM_CLIENT_MAX;
 use cloister_core::browser::{Role, ToClient};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -43,8 +43,8 @@ pub(super) struct Client {
 impl Client {
     /// One message of the client's.
     pub(super) async fn receive(&self, text: &str) {
-        if text.len() > MESSAGE_MAX {
-            let reason = format!("a message of more than {MESSAGE_MAX} bytes");
+        if text.len() > FROM_CLIENT_MAX {
+            let reason = format!("a message of more than {FROM_CLIENT_MAX} bytes");
             return self.outbox.cut(close::TOO_LARGE, &reason);
         }
         let request: Request<'_> = match serde_json::from_str(text) {

@@ -5,6 +5,10 @@ use tokio::sync::mpsc;
 /// Largest message of either direction, in bytes. Playwright takes 256 MiB; a full-page screenshot of a long page is tens of them.
 pub const MESSAGE_MAX: usize = 128 << 20;
 
+/// Largest message that a client may send, in bytes: what uploads by `DOM.setFileInputFiles` and long scripts need, and no more. The
+/// server holds such a message several times over while it passes, for every client that sends one.
+pub const FROM_CLIENT_MAX: usize = 64 << 20;
+
 /// What a client may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {

@@ -10,7 +10,7 @@
 //! are not waited for: a client that stands at a breakpoint is slow and not gone.
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
-use cloister_core::browser::cdp::MESSAGE_MAX;
+use cloister_core::browser::cdp::FROM_CLIENT_MAX;
 use cloister_core::browser::{CdpClient, ToClient};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -90,7 +90,7 @@ fn broken(error: &axum::Error) -> End {
     let text = error.to_string();
     tracing::debug!(error = text, "a CDP client's connection broke");
     if text.contains("too long") || text.contains("too big") {
-        return End::Close(close_code::SIZE, format!("a message may have {} MiB", MESSAGE_MAX >> 20));
+        return End::Close(close_code::SIZE, format!("a message may have {} MiB", FROM_CLIENT_MAX >> 20));
     }
     if text.to_lowercase().contains("utf-8") {
         return End::Close(close_code::INVALID, "CDP messages are UTF-8".into());

@@ -30,7 +30,7 @@ use axum::body::Body;
 use axum::extract::{FromRequestParts as _, Request, WebSocketUpgrade};
 use axum::http::request::Parts;
 use axum::http::{Method, Response, StatusCode};
-use cloister_core::browser::cdp::MESSAGE_MAX;
+use cloister_core::browser::cdp::FROM_CLIENT_MAX;
 use cloister_core::browser::{Browser, CdpClient, Role};
 use cloister_core::error::{Error, Kind};
 use cloister_core::session::SessionKind;
@@ -158,8 +158,8 @@ pub(crate) async fn websocket(parts: &mut Parts) -> Result<WebSocketUpgrade, Ref
 pub(crate) fn serve(gateway: &Gateway, socket: WebSocketUpgrade, client: CdpClient) -> Response<Body> {
     let drained = gateway.drained();
     socket
-        .max_message_size(MESSAGE_MAX)
-        .max_frame_size(MESSAGE_MAX)
+        .max_message_size(FROM_CLIENT_MAX)
+        .max_frame_size(FROM_CLIENT_MAX)
         .on_upgrade(move |socket| bridge::run(socket, client, drained))
 }
 
