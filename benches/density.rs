@@ -2,14 +2,13 @@
 
 use cloister_benches::Failure;
 use cloister_benches::alternatives::{Chroot, Jupyter, Spawned, Tried, tried};
-use cloister_benches::client::{Client, DEFAULT};
+use cloister_benches::client::DEFAULT;
 use cloister_benches::memory::{self, Memory, Process};
 use cloister_benches::quiet;
 use cloister_benches::report::{mebibytes, times};
 use cloister_benches::run::{Case, Run, wanted};
 use cloister_benches::server::Server;
 use cloister_benches::work::{PANDAS, Work};
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -90,7 +89,7 @@ fn ours(pool: usize, work: Option<Work>, name: &str) -> Result<(Idle, String), F
     sleep(Duration::from_millis(500));
     let taken = before.saturating_sub(memory::available()?);
     let namespaces =
-        sessions.iter().map(|session| namespace(&mut client, session)).collect::<Result<Vec<_>, _>>()?;
+        sessions.iter().map(|session| client.namespace(session)).collect::<Result<Vec<_>, _>>()?;
     let processes = members(&namespaces);
     if processes.len() != 2 * count {
         let said = format!("{} processes of {count} sessions", processes.len());
@@ -133,13 +132,6 @@ fn ours(pool: usize, work: Option<Work>, name: &str) -> Result<(Idle, String), F
 fn members(namespaces: &[PathBuf]) -> Vec<Process> {
     let all = memory::processes().into_iter();
     all.filter(|process| namespaces.contains(&process.namespace)).collect()
-}
-
-/// The pid namespace of a session, as the kernel names it.
-fn namespace(client: &mut Client, session: &str) -> Result<PathBuf, Failure> {
-    let detail = client.detail(session)?;
-    let name = detail.pointer("/walls/namespace_pid").and_then(Value::as_str).map(PathBuf::from);
-    name.ok_or_else(|| Failure::wrong(session, detail.to_string().as_bytes(), "namespace_pid"))
 }
 
 /// The stop of a session: the request, until the answer, which comes when nothing is left.

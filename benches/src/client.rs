@@ -4,6 +4,7 @@ use crate::failure::Failure;
 use crate::http::Connection;
 use crate::work::Work;
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// The interpreter that every AWS client names; its policy is `default`.
@@ -24,15 +25,32 @@ impl Client {
 
     /// Starts a session; its id.
     pub fn start(&mut self, interpreter: &str) -> Result<String, Failure> {
-        let body = json!({ "interpreter": interpreter }).to_string();
-        let answer = self.0.request("POST", "/v1/sessions", &[JSON], body.as_bytes())?;
+        self.create(&json!({ "interpreter": interpreter }))
+    }
+
+    fn create(&mut self, body: &Value) -> Result<String, Failure> {
+        let answer = self.0.request("POST", "/v1/sessions", &[JSON], body.to_string().as_bytes())?;
         let id = parse(&answer)?.get("id").and_then(Value::as_str).map(str::to_owned);
         id.ok_or_else(|| Failure::wrong("POST /v1/sessions", &answer, "id"))
+    }
+
+    /// Starts a browser session with pages of [`crate::cdp::SIZE`]; its id.
+    pub fn start_browser(&mut self, browser: &str) -> Result<String, Failure> {
+        let (width, height) = crate::cdp::SIZE;
+        let viewport = json!({ "width": width, "height": height });
+        self.create(&json!({ "interpreter": browser, "browser": { "viewport": viewport } }))
     }
 
     /// What the server says about a session.
     pub fn detail(&mut self, session: &str) -> Result<Value, Failure> {
         parse(&self.0.request("GET", &format!("/v1/sessions/{session}"), &[], b"")?)
+    }
+
+    /// The pid namespace of a session, as the kernel names it.
+    pub fn namespace(&mut self, session: &str) -> Result<PathBuf, Failure> {
+        let detail = self.detail(session)?;
+        let name = detail.pointer("/walls/namespace_pid").and_then(Value::as_str).map(PathBuf::from);
+        name.ok_or_else(|| Failure::wrong(session, detail.to_string().as_bytes(), "namespace_pid"))
     }
 
     /// Runs code, and checks that its output is the one that `work` promises.

@@ -4,9 +4,12 @@
 //! bench ─▶ Run::case(name, samples, work) ─┬─▶ criterion: median, comparison with the last run
 //!             │                            └─▶ Samples: p50, p99 ─▶ Report ─▶ <out>/<bench>.md ─▶ docs/benchmarks.md
 //!             └─ work: Server + Client (HTTP over loopback)  |  alternatives (bwrap, crun, runsc, ipykernel, plain python3)
+//!                      Server + Browser (its CDP stream)     |  alternatives (a plain Chromium, Playwright)
 //! ```
 
 pub mod alternatives;
+pub mod browser;
+pub mod cdp;
 pub mod client;
 pub mod failure;
 pub mod http;
@@ -16,6 +19,7 @@ pub mod report;
 pub mod run;
 pub mod samples;
 pub mod server;
+pub mod websocket;
 pub mod work;
 
 pub use failure::Failure;

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Memory of one or more processes, in KiB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,6 +75,18 @@ pub fn charged(pid: u32) -> Option<(PathBuf, u64)> {
         .iter()
         .find_map(|file| fs::read_to_string(group.join(file)).ok());
     Some((group, usage?.trim().parse::<u64>().ok()? / 1024))
+}
+
+/// The processes of a cgroup and of the groups below it, whatever pid namespaces they are in.
+pub fn members(group: &Path) -> Vec<u32> {
+    let listed = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+    let mut pids: Vec<u32> = listed.lines().filter_map(|pid| pid.parse().ok()).collect();
+    for below in fs::read_dir(group).into_iter().flatten().flatten() {
+        if below.file_type().is_ok_and(|kind| kind.is_dir()) {
+            pids.extend(members(&below.path()));
+        }
+    }
+    pids
 }
 
 /// From the lines of `/proc/<pid>/cgroup`, `id:controllers:path`: the memory hierarchy of cgroup v1, or the tree of v2.

@@ -138,7 +138,8 @@ pub fn times(ratio: f64) -> String {
     format!("{}×", digits(ratio))
 }
 
-fn digits(value: f64) -> String {
+/// A number with three significant digits.
+pub fn digits(value: f64) -> String {
     match value {
         v if v < 10.0 => format!("{v:.2}"),
         v if v < 100.0 => format!("{v:.1}"),

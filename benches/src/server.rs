@@ -16,6 +16,8 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(90);
 /// A sandbox is counted when it exists, and warmed after that.
 const WARMING: Duration = Duration::from_millis(120);
+/// A browser's sandbox is counted when it exists, and its Chromium takes calls after that.
+const LAUNCH: Duration = Duration::from_millis(600);
 
 /// A running server. Dropped, it is told to end and waited for.
 #[derive(Debug)]
@@ -23,18 +25,47 @@ pub struct Server {
     child: Child,
     host: String,
     pool: usize,
+    warming: Duration,
     data: TempDir,
 }
+
+/// What a server keeps ready.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    /// Sandboxes for code, per policy.
+    sandboxes: usize,
+    /// Whether there is a browser, of the policy [`READY`].
+    browser: bool,
+}
+
+/// The browser whose sessions come from the pool, and its policy: `browser`, apart from that.
+pub const READY: &str = "ready-browser";
+/// What `browser` narrows. A policy that starts from the pool cannot extend one that does not.
+const OPEN: &str = include_str!("../../policies/browser-open.toml");
 
 impl Server {
     /// Starts one with `pool` ready sandboxes, and waits until they are there.
     pub fn start(pool: usize) -> Result<Self, Failure> {
+        Self::keeping(Kept { sandboxes: pool, browser: false })
+    }
+
+    /// Starts one for browser sessions, with one ready browser ([`READY`]) or none, and waits until it is there.
+    pub fn for_browsers(ready: bool) -> Result<Self, Failure> {
+        Self::keeping(Kept { sandboxes: 0, browser: ready })
+    }
+
+    fn keeping(kept: Kept) -> Result<Self, Failure> {
         let binary = binary()?;
         let data = tempfile::Builder::new().prefix("cloister-bench-").tempdir();
         let data = data.map_err(Failure::io("make a data folder"))?;
         let log = File::create(data.path().join("log")).map_err(Failure::io("make a log file"))?;
-        let mut child = Command::new(&binary)
-            .args(["serve", "--listen", "127.0.0.1:0", "--pool", &pool.to_string()])
+        let mut command = Command::new(&binary);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--pool", &kept.sandboxes.to_string()]);
+        if kept.browser {
+            let (config, policies) = ready_browser(data.path()).map_err(Failure::io("write a policy"))?;
+            command.arg("--config").arg(config).arg("--policies").arg(policies);
+        }
+        let mut child = command
             .arg("--data-dir")
             .arg(data.path().join("data"))
             .arg("--images")
@@ -51,7 +82,9 @@ impl Server {
                 .map_err(Failure::io("read the server's first line"))?;
         }
         let host = said.split_whitespace().find_map(|word| word.strip_prefix("http://")).map(str::to_owned);
-        let server = Self { child, host: host.unwrap_or_default(), pool, data };
+        let pool = kept.sandboxes + usize::from(kept.browser);
+        let warming = if kept.browser { LAUNCH } else { WARMING };
+        let server = Self { child, host: host.unwrap_or_default(), pool, warming, data };
         if server.host.is_empty() {
             return Err(Failure::wrong("cloister serve", server.log().as_bytes(), "listens on http://"));
         }
@@ -86,7 +119,7 @@ impl Server {
         let wanted = sessions + self.pool;
         if self.sandboxes() != wanted || self.pool > 0 {
             self.until(&format!("have {wanted} sandboxes"), |s| s.sandboxes() == wanted)?;
-            sleep(WARMING);
+            sleep(self.warming);
         }
         Ok(())
     }
@@ -132,6 +165,18 @@ impl Drop for Server {
         let _: Result<(), _> = self.child.kill();
         let _: Result<_, _> = self.child.wait();
     }
+}
+
+/// Writes a configuration and a policy for a ready browser below `folder`; where both are.
+fn ready_browser(folder: &Path) -> std::io::Result<(PathBuf, PathBuf)> {
+    let (config, policies) = (folder.join("config.toml"), folder.join("policies"));
+    fs::create_dir(&policies)?;
+    let policy = OPEN
+        .replace("\nstart = \"exec\"\n", "\nstart = \"pool\"\n")
+        .replace("\nmode = \"open\"\n", "\nmode = \"none\"\n");
+    fs::write(policies.join(format!("{READY}.toml")), policy)?;
+    fs::write(&config, format!("[interpreters.{READY}]\npolicy = \"{READY}\"\n"))?;
+    Ok((config, policies))
 }
 
 /// `CLOISTER_BIN`, or what `cargo build --release` left two folders above the bench (`target/release/deps/<bench>-<hash>`).

@@ -4,16 +4,20 @@
 //! constructor says why not, and that reason becomes the row.
 
 mod bwrap;
+mod chromium;
 mod chroot;
 mod jupyter;
 mod mounts;
 mod oci;
+mod playwright;
 mod spawned;
 
 use crate::failure::Failure;
 
+pub use chromium::{Door, Plain};
 pub use chroot::Chroot;
 pub use jupyter::{Jupyter, Kernel};
+pub use playwright::Playwright;
 pub use spawned::Spawned;
 
 /// An alternative that can be used, or why it does not run here.
