@@ -5,7 +5,7 @@ use cloister_benches::browser::{Browser, DEFAULT};
 use cloister_benches::client::Client;
 use cloister_benches::memory::{self, Memory};
 use cloister_benches::report::{digits, mebibytes};
-use cloister_benches::run::{Case, Run, wanted};
+use cloister_benches::run::{Case, Run};
 use cloister_benches::server::Server;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Sessions side by side.
+/// Sessions side by side, in a quick look too: PSS depends on how many share.
 const SESSIONS: usize = 20;
 /// A GiB, in KiB.
 const GIB: u64 = 1 << 20;
@@ -51,17 +51,16 @@ fn main() -> ExitCode {
         for (what, kib) in [("PSS", pss), ("private", private), ("charged to its cgroup", charged)] {
             table.push_str(&format!("| {what} | {} | {} |\n", mebibytes(kib), digits(fit(kib))));
         }
-        Ok(format!("{table}\nMeans over {} sessions of {processes} processes each.\n", wanted(SESSIONS)))
+        Ok(format!("{table}\nMeans over {SESSIONS} sessions of {processes} processes each.\n"))
     })
 }
 
 /// Starts many, gives each a filled page and a picture of it, and looks at what they take.
 fn sessions() -> Result<Session, Failure> {
-    let count = wanted(SESSIONS);
     let server = Server::for_browsers(false)?;
     let mut client = server.client()?;
     let mut open = Vec::new();
-    for _ in 0..count {
+    for _ in 0..SESSIONS {
         let (mut browser, page) = Browser::with_page(&server, &mut client, DEFAULT)?;
         browser.cdp.screenshot(&page)?;
         open.push((browser, page));
@@ -79,8 +78,8 @@ fn sessions() -> Result<Session, Failure> {
         drop(browser.cdp);
         client.stop(&browser.session)?;
     }
-    let charged = groups.values().sum::<u64>() / count as u64;
-    Ok(Session { processes: processes / count, memory: memory.per(count), charged })
+    let charged = groups.values().sum::<u64>() / SESSIONS as u64;
+    Ok(Session { processes: processes / SESSIONS, memory: memory.per(SESSIONS), charged })
 }
 
 /// The cgroups of the sessions, and what is charged to each. They are found by the processes in the sessions' pid namespaces.

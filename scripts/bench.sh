@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Measures what a user waits for, beside what they would pick instead, and writes the tables into docs/benchmarks.md.
 #
-#   bench.sh [BENCH…]      cold_start, warm_invoke, burst, density, file_io; all of them without an argument
+#   bench.sh [BENCH…]      cold_start, warm_invoke, burst, density, file_io, browser_start, browser_calls, browser_density; all of
+#                          them without an argument
 #
 # Variables: CLOISTER_BENCH_QUICK=1      a tenth of the observations, and the document is left alone
 #            CLOISTER_BENCH_PATIENCE=30  seconds to wait for a quiet machine before each row
@@ -14,13 +15,14 @@ cache=${CLOISTER_CACHE:-$HOME/.cache/cloister}
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$cache/target}
 export CLOISTER_BENCH_OUT=$cache/bench/tables
 export CLOISTER_BENCH_PYTHON=$cache/bench/venv/bin/python
+export CLOISTER_BENCH_PLAYWRIGHT=$cache/bench/playwright/bin/python
 document=docs/benchmarks.md
-all=(cold_start warm_invoke burst density file_io)
+all=(cold_start warm_invoke burst density file_io browser_start browser_calls browser_density)
 if [ $# -gt 0 ]; then benches=("$@"); else benches=("${all[@]}"); fi
 
 # The alternatives, as Debian has them.
 missing=()
-for pair in bwrap:bubblewrap crun:crun runsc:runsc; do
+for pair in bwrap:bubblewrap crun:crun runsc:runsc chromium-headless-shell:chromium-headless-shell; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
 done
 if [ ${#missing[@]} -gt 0 ] && command -v apt-get >/dev/null; then
@@ -51,6 +53,20 @@ echo "$image/root/usr/local/lib/$version/dist-packages" >"$venv/lib/$version/sit
 "$CLOISTER_BENCH_PYTHON" -c 'import pandas' ||
     { echo "bench: $version of this host cannot use the image's pandas; the rows of ipykernel would not compare" >&2; exit 1; }
 
+# Playwright without browsers of its own: it starts Debian's. Without it there is a row that says so.
+playwright=playwright==1.65.2
+venv=$cache/bench/playwright
+if [ "$(cat "$venv/installed" 2>/dev/null)" != "$playwright" ]; then
+    rm -rf "$venv"
+    /usr/bin/python3 -m venv "$venv"
+    if "$venv/bin/pip" -q --disable-pip-version-check install "$playwright"; then
+        echo "$playwright" >"$venv/installed"
+    else
+        rm -rf "$venv"
+        echo "bench: $playwright cannot be installed" >&2
+    fi
+fi
+
 # What the numbers belong to.
 mkdir -p "$CLOISTER_BENCH_OUT"
 value() { sed -n "s/^$1[[:space:]]*: *//p" /proc/cpuinfo | head -n 1; }
@@ -59,8 +75,10 @@ package() { dpkg-query -W -f '${Version}' "$1" 2>/dev/null || echo missing; }
     echo "- $(nproc) processors ($(value 'model name')), $(awk '/^MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo)," \
         "Linux $(uname -r), $(. /etc/os-release && echo "$PRETTY_NAME"), $(id -un)"
     echo "- cloister $(git describe --always --dirty 2>/dev/null || echo '(no git)'), image analysis $(basename "$(readlink -f "$image")")," \
+        "headless-shell $(basename "$(readlink -f "$cache/images/headless-shell/current")")," \
         "measured $(date -u +%Y-%m-%d); load average before: $(cut -d ' ' -f 1-3 /proc/loadavg)"
-    echo "- bubblewrap $(package bubblewrap), crun $(package crun), runsc $(package runsc), ${packages[*]/==/ }"
+    echo "- bubblewrap $(package bubblewrap), crun $(package crun), runsc $(package runsc), ${packages[*]/==/ }," \
+        "chromium-headless-shell $(package chromium-headless-shell), ${playwright/==/ }"
 } >"$CLOISTER_BENCH_OUT/machine.md"
 
 for bench in "${benches[@]}"; do

@@ -4,6 +4,8 @@ use crate::client::Client;
 use crate::failure::Failure;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -110,8 +112,14 @@ impl Server {
 
     /// Sandboxes that exist now: those of sessions and those of the pool.
     pub fn sandboxes(&self) -> usize {
+        self.sandbox_names().len()
+    }
+
+    /// Their names.
+    pub fn sandbox_names(&self) -> BTreeSet<OsString> {
         let entries = fs::read_dir(self.data.path().join("data/sandboxes")).into_iter().flatten().flatten();
-        entries.filter(|entry| entry.file_type().is_ok_and(|t| t.is_dir())).count()
+        let folders = entries.filter(|entry| entry.file_type().is_ok_and(|t| t.is_dir()));
+        folders.map(|entry| entry.file_name()).collect()
     }
 
     /// Waits until there are the sandboxes of `sessions` sessions and of a full pool, and no others, and the last is warm.
