@@ -65,11 +65,14 @@ impl ChromiumBackend {
 
     /// Makes a launched browser what the session asks for.
     async fn hand_over(&self, launched: &Launched, spec: &BrowserSpec) -> Result<(), StartError> {
-        self.host.set_ttl(launched.sandbox.as_ref(), spec.ttl).await?;
-        launched.pages.set_viewport(spec.viewport).await.map_err(|error| StartError::Step {
-            step: "set the viewport".to_owned(),
-            source: io::Error::other(error),
-        })
+        let viewport = async {
+            launched.pages.set_viewport(spec.viewport).await.map_err(|error| StartError::Step {
+                step: "set the viewport".to_owned(),
+                source: io::Error::other(error),
+            })
+        };
+        // One asks the sandbox's init, the other its browser.
+        tokio::try_join!(self.host.set_ttl(launched.sandbox.as_ref(), spec.ttl), viewport).map(|_| ())
     }
 }
 
@@ -96,8 +99,8 @@ impl BrowserBackend for ChromiumBackend {
                 }
             }
         }
-        let launched =
-            Launched::new(self.host.as_ref(), Arc::clone(&spec.policy), spec.proxies.clone()).await?;
+        let (policy, proxies) = (Arc::clone(&spec.policy), spec.proxies.clone());
+        let launched = Launched::new(self.host.as_ref(), policy, proxies, spec.viewport).await?;
         if let Err(error) = self.hand_over(&launched, &spec).await {
             launched.destroy().await;
             return Err(error);

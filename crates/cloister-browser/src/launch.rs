@@ -38,12 +38,13 @@ impl Launched {
         host: &dyn BrowserHost,
         policy: Arc<Policy>,
         proxies: Proxies,
+        viewport: Viewport,
     ) -> Result<Self, StartError> {
         let Chromium { sandbox, to, from, workspace } = host.launch(policy, proxies).await?;
         let prepared = async {
             let connection = Connection::open(to, from)
                 .map_err(|source| StartError::Step { step: "open the debugging pipe".to_owned(), source })?;
-            prepare(connection, Arc::clone(&sandbox), workspace).await.map_err(failed)
+            prepare(connection, Arc::clone(&sandbox), workspace, viewport).await.map_err(failed)
         };
         match prepared.await {
             Ok(launched) => Ok(launched),
@@ -85,6 +86,7 @@ async fn prepare(
     connection: Connection,
     sandbox: Arc<dyn cloister_core::backend::Interpreter>,
     workspace: String,
+    viewport: Viewport,
 ) -> Result<Launched, CallError> {
     let version = connection.call(None, "Browser.getVersion", json!({}), READY).await?;
     let text = |name: &str| version.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -97,8 +99,11 @@ async fn prepare(
     };
     let (downloads, finished) = Downloads::new();
     let mut events = connection.events("");
-    let pages = Pages::open(connection.clone(), Viewport::default()).await?;
-    allow_downloads(&connection, &workspace).await?;
+    // Neither needs the other, and the page takes the longer.
+    let (pages, ()) = tokio::try_join!(
+        Pages::open(connection.clone(), viewport),
+        allow_downloads(&connection, &workspace)
+    )?;
     let noted = Arc::downgrade(&downloads);
     tokio::spawn(async move {
         while let Some(event) = events.next().await {

@@ -117,8 +117,10 @@ impl Pages {
 
     /// Gives every page this viewport, now and later, and sees that the first one really has it.
     pub(crate) async fn set_viewport(&self, viewport: Viewport) -> Result<(), CallError> {
-        *lock(&self.viewport) = viewport;
-        self.apply().await;
+        // Every page took the old one when it was attached, and resizing a page costs a frame.
+        if std::mem::replace(&mut *lock(&self.viewport), viewport) != viewport {
+            self.apply().await;
+        }
         let session = lock(&self.attached).values().next().cloned();
         let Some(session) = session else { return Ok(()) };
         let method = "Runtime.evaluate";
@@ -150,9 +152,14 @@ impl Pages {
             "screenWidth": width, "screenHeight": height });
         let override_ = async {
             // Said twice, the same metrics are no change to Chromium, even when a client's have replaced them in the page.
-            let clear = "Emulation.clearDeviceMetricsOverride";
-            self.connection.call(Some(session), clear, json!({}), LIMIT).await?;
-            self.connection.call(Some(session), "Emulation.setDeviceMetricsOverride", metrics, LIMIT).await
+            // Both are sent at once, in this order, which a session keeps.
+            let (clear, set) = ("Emulation.clearDeviceMetricsOverride", "Emulation.setDeviceMetricsOverride");
+            let (cleared, set) = tokio::join!(
+                biased;
+                self.connection.call(Some(session), clear, json!({}), LIMIT),
+                self.connection.call(Some(session), set, metrics, LIMIT)
+            );
+            cleared.and(set)
         };
         let window = async {
             let params = json!({ "targetId": target });

@@ -2,7 +2,7 @@
 
 use crate::launch::Launched;
 use crate::lock::lock;
-use cloister_core::browser::{BrowserHost, Proxies};
+use cloister_core::browser::{BrowserHost, Proxies, Viewport};
 use cloister_core::policy::Policy;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -106,7 +106,8 @@ impl Pool {
                 }
                 continue;
             }
-            match Launched::new(self.host.as_ref(), Arc::clone(&self.policy), Proxies::default()).await {
+            let (policy, viewport) = (Arc::clone(&self.policy), Viewport::default());
+            match Launched::new(self.host.as_ref(), policy, Proxies::default(), viewport).await {
                 Ok(browser) => {
                     pause = PAUSE;
                     lock(&self.ready).push_back(Ready { browser, since: Instant::now() });
