@@ -10,6 +10,15 @@ NEVER_UNPACKED = (
     "./etc/apt", "./etc/cron.*", "./etc/init.d", "./etc/logrotate.d", "./etc/pam.d", "./etc/dpkg", "./etc/kernel", "./etc/update-motd.d",
     # Of Noto CJK's two faces in several weights, the regular sans-serif is enough to read; others are made from it.
     "./usr/share/fonts/opentype/noto/NotoSerifCJK*", "./usr/share/fonts/opentype/noto/NotoSansCJK-Bold*",
+    # Of Noto's faces the regular sans-serif of each script, without what duplicates it: Latin, of which there are other fonts, interface
+    # and calligraphic variants, the regional forms of one script. And without the large fonts of scripts that nobody writes today.
+    "./usr/share/fonts/truetype/noto/NotoSerif*", "./usr/share/fonts/truetype/noto/Noto*-Bold*", "./usr/share/fonts/truetype/noto/Noto*UI-*",
+    "./usr/share/fonts/truetype/noto/NotoSans-*", "./usr/share/fonts/truetype/noto/NotoSansDisplay*",
+    "./usr/share/fonts/truetype/noto/NotoSansMono*", "./usr/share/fonts/truetype/noto/NotoLooped*", "./usr/share/fonts/truetype/noto/NotoKufi*",
+    "./usr/share/fonts/truetype/noto/NotoNaskh*", "./usr/share/fonts/truetype/noto/NotoNastaliq*",
+    "./usr/share/fonts/truetype/noto/NotoRashi*", "./usr/share/fonts/truetype/noto/NotoTraditional*",
+    "./usr/share/fonts/truetype/noto/NotoSansTifinagh[A-Z]*", "./usr/share/fonts/truetype/noto/NotoSansSignWriting*",
+    "./usr/share/fonts/truetype/noto/NotoSansCuneiform*", "./usr/share/fonts/truetype/noto/NotoSans*Hieroglyphs*",
     # Vulkan's validation layer and mock driver: for those who develop Chromium.
     "./usr/lib/chromium/libVk*",
     "./lib/systemd", "./usr/lib/systemd", "./usr/lib/tmpfiles.d", "./usr/lib/sysusers.d", "./var/lib/dpkg", "./var/lib/apt", "./var/cache/apt",

@@ -1,0 +1,197 @@
+"""Many foreign CDP clients on one browser, through the server's stream: side by side, after each other, greedy, slow, and gone.
+
+    Playwright ×2 ─┐
+                   ├─ WebSocket ─▶ automation stream of one session ─▶ one Chromium
+    Puppeteer  ×2 ─┘
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+from playwright.sync_api import Error, sync_playwright
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+BROWSER = "aws.browser.v1"
+PROGRAM = pathlib.Path(__file__).parent / "js" / "puppeteer.mjs"
+PAGE = "<title>{}</title><input id=i><p id=p></p><script>i.oninput = () => p.textContent = i.value</script>"
+TEXT = "Grüße 你好 🌍"
+# Beyond what clients and proxies take by default, and what a full-page picture of a long page has.
+LARGE = 20 << 20
+# Pixels of noise do not compress: three bytes each.
+NOISE = """
+<canvas id=c width=2800 height=2600></canvas><script>
+const draw = c.getContext('2d'), image = draw.createImageData(c.width, c.height);
+let seed = 1;
+for (let i = 0; i < image.data.length; i++) { seed = seed * 1664525 + 1013904223 | 0; image.data[i] = i % 4 == 3 ? 255 : seed >>> 24; }
+draw.putImageData(image, 0, 0);
+</script>"""
+
+
+@pytest.fixture(scope="module")
+def playwright():
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture
+def endpoint(aws):
+    """The automation stream of a session that ends with its test."""
+    session = aws.start_browser_session(browserIdentifier=BROWSER)
+    yield session["streams"]["automationStream"]["streamEndpoint"]
+    aws.stop_browser_session(browserIdentifier=BROWSER, sessionId=session["sessionId"])
+
+
+@pytest.fixture
+def join(playwright, endpoint):
+    """Connects Playwright clients; those that are left are closed."""
+    joined = []
+
+    def join(url: str = endpoint):
+        joined.append(playwright.chromium.connect_over_cdp(url))
+        return joined[-1]
+
+    yield join
+    for browser in joined:
+        browser.close()
+
+
+def typed(page, text: str) -> str:
+    page.fill("#i", text)
+    return page.inner_text("#p")
+
+
+def opened(browser, title: str):
+    page = browser.contexts[0].new_page()
+    page.set_content(PAGE.format(title))
+    return page
+
+
+class Puppeteer:
+    """js/puppeteer.mjs: two clients in one process, stage by stage."""
+
+    def __init__(self, endpoint: str):
+        # Node looks for packages beside the program, and they lie in the cache.
+        program = pathlib.Path(os.environ["CLOISTER_CONFORMANCE_JS"], PROGRAM.name)
+        shutil.copyfile(PROGRAM, program)
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self.process = subprocess.Popen(["node", program, endpoint], **pipes)
+
+    def said(self) -> dict:
+        line = self.process.stdout.readline()
+        assert line, f"Puppeteer ended with status {self.process.wait(30)}"
+        return json.loads(line)
+
+    def go_on(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            # An end of its input is a line, too.
+            self.process.communicate(timeout=30)
+        self.process.kill()
+        self.process.wait()
+
+
+def test_two_playwrights_and_two_puppeteers_work_on_one_browser_at_once(join, endpoint):
+    one, two = join(), join()
+    pages = [opened(one, "playwright-1"), opened(two, "playwright-2")]
+    with Puppeteer(endpoint) as puppeteer:
+        assert puppeteer.said() == {"connected": [True, True]}
+        puppeteer.go_on()
+        # Meanwhile these two go on.
+        for turn in range(20):
+            for index, page in enumerate(pages):
+                assert typed(page, f"{TEXT} {index} {turn}") == f"{TEXT} {index} {turn}"
+                assert page.screenshot().startswith(b"\x89PNG")
+        seen = puppeteer.said()
+        assert seen["texts"] == ["größer 0 日本", "größer 1 日本"] and seen["pictures"] == ["89504e47", "89504e47"]
+        # Every client sees every page of the browser.
+        assert {"playwright-1", "playwright-2", "puppeteer-1", "puppeteer-2"} <= set(seen["titles"])
+        titles = {page.title() for page in one.contexts[0].pages}
+        assert {"playwright-1", "playwright-2", "puppeteer-1", "puppeteer-2"} <= titles
+        # One of the Puppeteers has closed "its" browser: nobody else is concerned.
+        assert seen["connected"] == [False, True] and seen["alive"] == "größer 1 日本!"
+        assert typed(pages[0], "still there") == "still there"
+        puppeteer.go_on()
+    assert typed(pages[1], "still there") == "still there"
+
+
+def test_a_page_outlives_its_client_and_the_next_one_finds_it(join):
+    first = join()
+    page = first.contexts[0].pages[0]
+    page.set_content(PAGE.format("kept"))
+    typed(page, TEXT)
+    # What a client has laid over the page is its own, and goes with it.
+    page.set_viewport_size({"width": 400, "height": 300})
+    first.close()
+    for _ in range(3):
+        again = join()
+        page = again.contexts[0].pages[0]
+        assert (page.title(), page.input_value("#i")) == ("kept", TEXT)
+        assert page.evaluate("innerWidth") > 400
+        again.close()
+
+
+def test_a_client_that_closes_the_browser_closes_its_own_connection_only(join):
+    leaves, stays = join(), join()
+    page = opened(stays, "stays")
+    gone = []
+    leaves.on("disconnected", lambda _: gone.append(True))
+    leaves.new_browser_cdp_session().send("Browser.close")
+    with contextlib.suppress(Error):
+        # Its end comes with the next thing that it does, if it has not come yet.
+        leaves.contexts[0].new_page()
+    assert gone and not leaves.is_connected()
+    assert stays.is_connected() and typed(page, TEXT) == TEXT
+    assert join().contexts[0].pages
+
+
+def test_results_of_twenty_megabytes_arrive_whole_while_others_work(join):
+    greedy, other = join(), join()
+    page, small = opened(greedy, "greedy"), opened(other, "other")
+    text = page.evaluate(f"'é'.repeat({LARGE // 2})")
+    assert len(text.encode()) == LARGE and set(text) == {"é"}
+    page.set_content(NOISE)
+    picture = page.locator("#c").screenshot(timeout=120_000)
+    assert len(picture) > LARGE and picture.startswith(b"\x89PNG") and picture.endswith(b"IEND\xaeB`\x82")
+    # And the way in: what a client sends is as large.
+    assert page.evaluate("text => text.length", "ü" * (LARGE // 2)) == LARGE // 2
+    assert typed(small, TEXT) == TEXT
+
+
+def test_a_client_that_reads_nothing_is_given_up_and_holds_up_nobody(join, endpoint):
+    working = join()
+    page = opened(working, "working")
+    with connect(endpoint, max_size=None, max_queue=1) as idle:
+        targets = {"id": 1, "method": "Target.getTargets"}
+        idle.send(json.dumps(targets))
+        target = json.loads(idle.recv())["result"]["targetInfos"][0]["targetId"]
+        idle.send(json.dumps({"id": 2, "method": "Target.attachToTarget", "params": {"targetId": target, "flatten": True}}))
+        while (answer := json.loads(idle.recv())).get("id") != 2:
+            pass
+        ask = {"method": "Runtime.evaluate", "params": {"expression": f"'x'.repeat({LARGE})"}, "sessionId": answer["result"]["sessionId"]}
+        for number in range(3, 20):
+            idle.send(json.dumps({"id": number} | ask))
+            assert typed(page, f"{number}") == f"{number}"
+        with pytest.raises(ConnectionClosed) as closed:
+            while True:
+                idle.recv(timeout=60)
+        assert closed.value.rcvd.code == 4008 and "slow" in closed.value.rcvd.reason, closed.value
+    assert typed(page, TEXT) == TEXT
+
+
+def test_playwright_finds_the_stream_from_an_http_address(join, endpoint):
+    """As with any Chromium: it asks `/json/version` below the address, and goes where that says."""
+    page = join(endpoint.replace("ws://", "http://", 1)).contexts[0].pages[0]
+    page.set_content(PAGE.format("over http"))
+    assert typed(page, TEXT) == TEXT
