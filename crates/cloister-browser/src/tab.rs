@@ -82,7 +82,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    fn new(url: String) -> Self {
+    pub(crate) fn new(url: String) -> Self {
         Self {
             document: Document { url, ..Document::default() },
             commits: 0,

@@ -49,7 +49,7 @@ pub(super) fn check(url: &str) -> Outcome<()> {
 pub(super) async fn navigate(run: &Run<'_>, url: &str, wait: LoadState) -> Outcome<Given> {
     check(url)?;
     let begun = run.tabs.log().downloads_begun();
-    let (crashes, answer) = match set_off(run, url).await {
+    let (before, answer) = match set_off(run, url).await {
         // A crash is told more than once: a late word of the last one ends the call that is the way out of it.
         (_, Err(CallError::Crashed)) => {
             sleep(run.at_most(AFTER_CRASH)).await;
@@ -69,15 +69,26 @@ pub(super) async fn navigate(run: &Run<'_>, url: &str, wait: LoadState) -> Outco
     }
     // Without a loader it was a jump within the document.
     if let Some(loader) = loader {
-        arrive(run, &loader, wait, crashes).await?;
+        arrive(run, &loader, wait, &before).await?;
     }
     Ok(met(run).await)
 }
 
-/// Sends the tab to a URL. Gives how often it had crashed before that, and the answer.
-async fn set_off(run: &Run<'_>, url: &str) -> (u64, Result<Value, CallError>) {
-    let crashes = run.tab.state.borrow().crashes;
-    (crashes, run.tab.call("Page.navigate", json!({ "url": url.trim() }), run.left()).await)
+/// What a tab was when it was sent elsewhere.
+struct Before {
+    crashes: u64,
+    commits: u64,
+    loader: String,
+}
+
+/// Sends the tab to a URL. Gives what was there before that, and the answer.
+async fn set_off(run: &Run<'_>, url: &str) -> (Before, Result<Value, CallError>) {
+    let before = {
+        let state = run.tab.state.borrow();
+        let loader = state.document.loader.clone();
+        Before { crashes: state.crashes, commits: state.commits, loader }
+    };
+    (before, run.tab.call("Page.navigate", json!({ "url": url.trim() }), run.left()).await)
 }
 
 /// A navigation that did not end in a document: a download, or an answer without a body.
@@ -123,22 +134,29 @@ pub(super) fn net_error(url: &str, error: &str) -> super::trouble::Trouble {
     failed("navigation_failed", format!("{url}: {error}{hint}"))
 }
 
-/// Waits until the document of a navigation has come as far as asked. Only a crash after `crashes` others is one of this document.
-async fn arrive(run: &Run<'_>, loader: &str, wait: LoadState, crashes: u64) -> Outcome<()> {
+/// Waits until the document of a navigation has come as far as asked. A crash from before the navigation is none of this document.
+async fn arrive(run: &Run<'_>, loader: &str, wait: LoadState, before: &Before) -> Outcome<()> {
     let mut state = run.tab.state.subscribe();
     let there = state.wait_for(|state| {
-        let document = &state.document;
-        // A script may have sent the page on: the document that is there now is the one that counts.
-        let ours = document.loader == loader
-            || (state.commits > 1 && !document.loader.is_empty() && !state.leaving && document.loaded);
-        state.crashes != crashes || state.closed || (ours && reached(state, wait))
+        state.crashes != before.crashes || state.closed || here(state, loader, wait, before)
     });
     match timeout_at(run.deadline, there).await {
-        Ok(Ok(state)) if state.crashes != crashes => return Err(super::trouble::crashed()),
+        Ok(Ok(state)) if state.crashes != before.crashes => return Err(super::trouble::crashed()),
         Ok(_) => {}
         Err(_) => return Err(late(&run.tab, wait)),
     }
     if wait == LoadState::NetworkIdle { idle(run).await } else { Ok(()) }
+}
+
+/// Whether the navigation's document is there, or the one to which a script of it has sent the page on.
+///
+/// INVARIANT: the document from before is neither. The answer to Page.navigate may come before the events that tell of the new one.
+fn here(state: &State, loader: &str, wait: LoadState, before: &Before) -> bool {
+    let document = &state.document;
+    // A page may also be sent on to where it came from, whose loader may then be the old one.
+    let new = document.loader != before.loader || state.commits > before.commits + 1;
+    let sent_on = new && !document.loader.is_empty() && !state.leaving && document.loaded;
+    (document.loader == loader || sent_on) && reached(state, wait)
 }
 
 fn reached(state: &State, wait: LoadState) -> bool {
@@ -215,7 +233,9 @@ pub(super) async fn title(tab: &Tab, limit: Duration) -> Result<String, CallErro
 #[cfg(test)]
 mod tests {
     use super::super::trouble::Trouble;
-    use super::check;
+    use super::{Before, check, here};
+    use crate::tab::{Document, State};
+    use cloister_core::browser::page::LoadState;
 
     fn code(url: &str) -> &'static str {
         match check(url) {
@@ -248,5 +268,24 @@ mod tests {
         for url in ["", "a.example", "a.example:80/x", "localhost:8080", "/path", "http://", "https:///x"] {
             assert_eq!(code(url), "invalid", "{url}");
         }
+    }
+
+    #[test]
+    fn the_document_from_before_is_never_taken_for_the_one_that_was_asked_for() {
+        let before = Before { crashes: 0, commits: 7, loader: "old".into() };
+        let state = |loader: &str, commits| State {
+            document: Document { loader: loader.into(), url: String::new(), parsed: true, loaded: true },
+            commits,
+            ..State::new(String::new())
+        };
+        let arrived = |state: &State| here(state, "new", LoadState::Load, &before);
+        // The answer has come, and no event yet.
+        assert!(!arrived(&state("old", 7)));
+        assert!(!arrived(&State { leaving: true, ..state("old", 7) }));
+        assert!(arrived(&state("new", 8)));
+        // A script of the new document has sent the page on, or back.
+        assert!(arrived(&state("next", 9)));
+        assert!(arrived(&state("old", 9)));
+        assert!(!arrived(&State { leaving: true, ..state("next", 9) }));
     }
 }

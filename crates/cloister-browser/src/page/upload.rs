@@ -16,10 +16,10 @@ pub(super) async fn upload(run: &Run<'_>, selector: &Selector, paths: &[String])
     for path in paths {
         let plain = inside(path)?;
         if let Err(reason) = run.tabs.files().size(&plain).await {
-            return Err(failed(
-                "not_found",
-                format!("{path}: {reason}; upload it to the session's files first"),
-            ));
+            // The sandbox's file tools begin with the path.
+            let reason = reason.strip_prefix(&format!("{plain}: ")).unwrap_or(&reason);
+            let what = format!("{path}: {reason}; upload it to the session's files first");
+            return Err(failed("not_found", what));
         }
         files.push(format!("{}/{plain}", run.tabs.workspace().trim_end_matches('/')));
     }
