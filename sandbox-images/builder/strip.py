@@ -11,8 +11,10 @@ NEVER_UNPACKED = (
     # Of Noto CJK's two faces in several weights, the regular sans-serif is enough to read; others are made from it.
     "./usr/share/fonts/opentype/noto/NotoSerifCJK*", "./usr/share/fonts/opentype/noto/NotoSansCJK-Bold*",
     # Of Noto's faces the regular sans-serif of each script, without what duplicates it: Latin, of which there are other fonts, interface
-    # and calligraphic variants, the regional forms of one script. And without the large fonts of scripts that nobody writes today.
-    "./usr/share/fonts/truetype/noto/NotoSerif*", "./usr/share/fonts/truetype/noto/Noto*-Bold*", "./usr/share/fonts/truetype/noto/Noto*UI-*",
+    # and calligraphic variants, the regional forms of one script. Tibetan has only a serif one. And without the
+    # large fonts of scripts that nobody writes today.
+    "./usr/share/fonts/truetype/noto/NotoSerif[!T]*", "./usr/share/fonts/truetype/noto/NotoSerifT[!i]*",
+    "./usr/share/fonts/truetype/noto/Noto*-Bold*", "./usr/share/fonts/truetype/noto/Noto*UI-*",
     "./usr/share/fonts/truetype/noto/NotoSans-*", "./usr/share/fonts/truetype/noto/NotoSansDisplay*",
     "./usr/share/fonts/truetype/noto/NotoSansMono*", "./usr/share/fonts/truetype/noto/NotoLooped*", "./usr/share/fonts/truetype/noto/NotoKufi*",
     "./usr/share/fonts/truetype/noto/NotoNaskh*", "./usr/share/fonts/truetype/noto/NotoNastaliq*",
