@@ -31,7 +31,8 @@ pub(crate) fn backend(pool: usize) -> Option<(Rig, Arc<ChromiumBackend>)> {
 /// What a session of these tests asks for.
 pub(crate) fn spec(rig: &Rig) -> BrowserSpec {
     let (policy, proxies) = (Arc::clone(&rig.policy), Proxies::default());
-    BrowserSpec { policy, ttl: Duration::from_secs(600), viewport: VIEWPORT, proxies }
+    let ttl = Duration::from_secs(600);
+    BrowserSpec { policy, ttl, viewport: VIEWPORT, proxies, recording: None }
 }
 
 /// Runs `test` with one session, then checks that nothing is left.

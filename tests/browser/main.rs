@@ -17,3 +17,4 @@ mod cdp_clients;
 mod cdp_rig;
 mod jail_alive;
 mod jail_walls;
+mod recording;

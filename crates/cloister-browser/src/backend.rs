@@ -118,6 +118,12 @@ impl BrowserBackend for ChromiumBackend {
 impl ChromiumBackend {
     fn session(&self, launched: Launched, spec: &BrowserSpec) -> Arc<dyn Browser> {
         let table = Arc::clone(&self.table);
-        Arc::new(ChromiumBrowser::new(launched, table, spec.viewport, self.config.clients))
+        Arc::new(ChromiumBrowser::new(
+            launched,
+            table,
+            spec.viewport,
+            self.config.clients,
+            spec.recording.clone(),
+        ))
     }
 }

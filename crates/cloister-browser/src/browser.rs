@@ -7,6 +7,7 @@ use crate::filter::{Filter, Table};
 use crate::launch::{Launched, allow_downloads};
 use crate::page::{SandboxFiles, Settings, Tabs};
 use crate::pages::Pages;
+use crate::recorder::Recorder;
 use async_trait::async_trait;
 use cloister_core::backend::{EventSink, Interpreter, InvokeError, StopReport};
 use cloister_core::browser::page::{Performed, Step};
@@ -15,6 +16,7 @@ use cloister_core::browser::{
 };
 use cloister_core::command::ToolCall;
 use cloister_core::id::SandboxId;
+use cloister_core::recording::Recording;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,12 +37,20 @@ pub(crate) struct ChromiumBrowser {
     workspace: String,
     /// Attached at the first action or step: a session that only CDP clients use has no second view of its pages.
     tabs: OnceCell<Arc<Tabs>>,
+    recorder: Option<Arc<Recorder>>,
 }
 
 impl ChromiumBrowser {
     /// Makes a launched browser a session's. It already has its viewport.
-    pub(crate) fn new(launched: Launched, table: Arc<Table>, viewport: Viewport, clients: usize) -> Self {
+    pub(crate) fn new(
+        launched: Launched,
+        table: Arc<Table>,
+        viewport: Viewport,
+        clients: usize,
+        recording: Option<Recording>,
+    ) -> Self {
         let Launched { sandbox, connection, pages, downloads, engine, workspace } = launched;
+        let recorder = recording.map(|recording| Recorder::start(connection.clone(), &engine, recording));
         let filter = Filter::new(table, &workspace);
         let own = workspace.clone();
         let restored = (Arc::clone(&pages), connection.clone());
@@ -53,7 +63,7 @@ impl ChromiumBrowser {
                 }
             });
         });
-        let broker = Broker::new(connection.clone(), filter, Arc::clone(&downloads), clients, on_leave);
+        let broker = Broker::new(connection.clone(), filter, Arc::clone(&downloads), clients, on_leave, recorder.clone());
         Self {
             sandbox,
             connection,
@@ -64,6 +74,13 @@ impl ChromiumBrowser {
             downloads,
             workspace: own,
             tabs: OnceCell::new(),
+            recorder,
+        }
+    }
+
+    fn noted(&self, action: &'static str, outcome: &str) {
+        if let Some(recorder) = &self.recorder {
+            recorder.action(action, outcome);
         }
     }
 
@@ -101,11 +118,22 @@ impl Browser for ChromiumBrowser {
     }
 
     async fn act(&self, action: Action) -> Result<ActionResult, BrowserError> {
-        crate::actions::act(&*self.tabs().await?, action).await
+        let name = action.name();
+        // Before as well: an action that never ends has been asked for all the same.
+        self.noted(name, "asked");
+        let result = crate::actions::act(&*self.tabs().await?, action).await;
+        let failed = matches!(result, Ok(ActionResult::Failed { .. }) | Err(_));
+        self.noted(name, if failed { "failed" } else { "done" });
+        result
     }
 
     async fn perform(&self, steps: Vec<Step>, timeout: Duration) -> Result<Vec<Performed>, BrowserError> {
-        crate::page::perform(&*self.tabs().await?, steps, timeout).await
+        steps.iter().for_each(|step| self.noted(step.name(), "asked"));
+        let performed = crate::page::perform(&*self.tabs().await?, steps, timeout).await?;
+        for step in &performed {
+            self.noted(step.name, if step.result.is_ok() { "done" } else { "failed" });
+        }
+        Ok(performed)
     }
 
     async fn connect(&self, role: Role, target: Option<String>) -> Result<CdpClient, BrowserError> {
@@ -147,6 +175,9 @@ impl Browser for ChromiumBrowser {
 
     async fn stop(&self, grace: Duration) -> StopReport {
         self.broker.end("the session has ended");
+        if let Some(recorder) = &self.recorder {
+            recorder.end().await;
+        }
         self.sandbox.stop(grace).await
     }
 }

@@ -27,6 +27,7 @@ mod mux;
 mod page;
 mod pages;
 mod pool;
+mod recorder;
 mod tab;
 mod transport;
 #[cfg(test)]

@@ -19,6 +19,7 @@ pub mod event;
 pub mod id;
 mod lock;
 pub mod policy;
+pub mod recording;
 pub mod session;
 pub mod store;
 pub mod testing;

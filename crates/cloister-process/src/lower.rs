@@ -78,6 +78,7 @@ pub(crate) fn lower(policy: &Policy, image: &Image, filters: Vec<Vec<u64>>, who:
         time,
         languages,
         output,
+        browser: _, // kept by the server, outside of the sandbox
         isolation,
     } = policy;
     let Resources { memory, cpu: _, pids, open_files } = resources; // cpu: by cgroup only

@@ -11,6 +11,7 @@
 //!     endpoint.tls         0644   the URL of the TLS door, while a server has one
 //!     shim/                0700   for PYTHONPATH: points the SDK's browser client at the server
 //!     sandboxes/           0700   one folder per sandbox
+//!     recordings/          0700   one folder per recorded browser session
 //! ```
 
 use crate::tls::{Authority, TlsError};
@@ -199,6 +200,11 @@ impl DataDir {
     /// Where the store keeps its database.
     pub(crate) fn database(&self) -> PathBuf {
         self.path.join("sessions.db")
+    }
+
+    /// Where recordings of browser sessions are kept.
+    pub(crate) fn recordings(&self) -> PathBuf {
+        self.path.join("recordings")
     }
 
     /// Where backends keep one folder per sandbox.

@@ -18,6 +18,7 @@ mod egress;
 mod locate;
 mod output;
 mod policies;
+mod recordings;
 mod registry;
 mod store_sqlite;
 mod telemetry;

@@ -3,6 +3,7 @@
 use crate::egress::{EgressProxy, Loopback};
 use crate::locate::{Installation, Missing};
 use crate::policies::{Policies, PoliciesError};
+use crate::recordings::FileRecordings;
 use cloister_browser::{BrowserConfig, ChromiumBackend};
 use cloister_core::backend::Unavailable;
 use cloister_core::browser::BrowserHost;
@@ -25,6 +26,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) pool_size: usize,
     /// Ready browsers per policy.
     pub(crate) browser_pool: usize,
+    /// Where browser sessions are recorded.
+    pub(crate) recordings: FileRecordings,
     /// Targets on this machine that sessions with a network may reach.
     pub(crate) loopback: Loopback,
 }
@@ -51,6 +54,7 @@ pub(crate) struct Registry {
     process: Arc<ProcessBackend>,
     browsers: Arc<ChromiumBackend>,
     egress: Arc<EgressProxy>,
+    recordings: Arc<FileRecordings>,
 }
 
 impl Registry {
@@ -79,13 +83,16 @@ impl Registry {
             &browsing,
         )
         .map_err(RegistryError::Cdp)?;
-        Ok(Self { process, browsers, egress })
+        Ok(Self { process, browsers, egress, recordings: Arc::new(setup.recordings) })
     }
 
     /// The tiers by name.
     pub(crate) fn backends(&self) -> Backends {
         let process = Arc::<ProcessBackend>::clone(&self.process);
-        Backends::default().with_code(process).with_browsers(Arc::<ChromiumBackend>::clone(&self.browsers))
+        Backends::default()
+            .with_code(process)
+            .with_browsers(Arc::<ChromiumBackend>::clone(&self.browsers))
+            .with_recordings(Arc::<FileRecordings>::clone(&self.recordings))
     }
 
     /// Starts what runs on the runtime: the egress proxy, and the filling of pools.

@@ -14,6 +14,7 @@ use crate::envelope::{self, Head, Incoming, Request};
 use crate::filter::{Filter, Verdict};
 use crate::mux::Inbox;
 use cloister_core::browser::cdp::FROM_CLIENT_MAX;
+use crate::recorder::Recorder;
 use cloister_core::browser::{Role, ToClient};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -38,6 +39,7 @@ pub(super) struct Client {
     pub(super) downloads: Arc<Downloads>,
     pub(super) outbox: Outbox,
     pub(super) streams: Streams,
+    pub(super) recorder: Option<Arc<Recorder>>,
 }
 
 impl Client {
@@ -67,6 +69,15 @@ impl Client {
             return self.refuse(Some(id), NO_SESSION, "Session with given id not found.", Some(session));
         }
         let verdict = self.filter.check(self.role, &method, params, |handle| self.streams.owns(handle));
+        if let Some(recorder) = &self.recorder {
+            let verdict = match verdict {
+                Verdict::Pass => "passed",
+                Verdict::Changed(_) => "changed",
+                Verdict::Refused(_) => "refused",
+                Verdict::Disconnect => "disconnected",
+            };
+            recorder.command(self.id, self.role, session, &method, verdict);
+        }
         let changed;
         let params = match verdict {
             Verdict::Pass => params.map(|params| params.get()),

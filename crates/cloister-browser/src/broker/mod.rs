@@ -17,6 +17,7 @@ use crate::connection::{Connection, session_of};
 use crate::downloads::Downloads;
 use crate::filter::Filter;
 use crate::lock::lock;
+use crate::recorder::Recorder;
 use client::Client;
 use cloister_core::browser::{BrowserError, CdpClient, Role, StreamStatus};
 use serde_json::json;
@@ -51,6 +52,7 @@ pub(crate) struct Broker {
     downloads: Arc<Downloads>,
     max: usize,
     on_leave: OnLeave,
+    recorder: Option<Arc<Recorder>>,
     state: Mutex<State>,
 }
 
@@ -61,10 +63,12 @@ impl Broker {
         downloads: Arc<Downloads>,
         max: usize,
         on_leave: OnLeave,
+        recorder: Option<Arc<Recorder>>,
     ) -> Arc<Self> {
         let state = State { status: StreamStatus::Enabled, last: 0, clients: HashMap::new() };
         let filter = Arc::new(filter);
-        Arc::new(Self { connection, filter, downloads, max, on_leave, state: Mutex::new(state) })
+        let state = Mutex::new(state);
+        Arc::new(Self { connection, filter, downloads, max, on_leave, recorder, state })
     }
 
     /// Lets a client in.
@@ -123,6 +127,7 @@ impl Broker {
             downloads: Arc::clone(&self.downloads),
             outbox: outbox::Outbox::default(),
             streams: streams::Streams::default(),
+            recorder: self.recorder.clone(),
         });
         self.connection.mux().give(&client.root, target.unwrap_or_default(), Arc::clone(&client) as _);
         state.clients.insert(client.id, Arc::clone(&client));

@@ -68,7 +68,7 @@ fn rig(max: usize) -> (Arc<Broker>, Script) {
         Connection::open(to.into_blocking_fd().unwrap(), from.into_blocking_fd().unwrap()).unwrap();
     let filter = Filter::new(Arc::new(Table::built_in().unwrap()), "/workspace");
     let (downloads, _) = Downloads::new();
-    let broker = Broker::new(connection, filter, downloads, max, Arc::new(|| {}));
+    let broker = Broker::new(connection, filter, downloads, max, Arc::new(|| {}), None);
     (broker, Script { reads, writes, buffer: Vec::new(), attached: 0 })
 }
 

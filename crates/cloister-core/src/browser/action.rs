@@ -70,6 +70,22 @@ pub enum Action {
     Screenshot,
 }
 
+impl Action {
+    /// The action's name on the wire and in recordings.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::MouseClick { .. } => "mouseClick",
+            Self::MouseMove { .. } => "mouseMove",
+            Self::MouseDrag { .. } => "mouseDrag",
+            Self::MouseScroll { .. } => "mouseScroll",
+            Self::KeyType { .. } => "keyType",
+            Self::KeyPress { .. } => "keyPress",
+            Self::KeyShortcut { .. } => "keyShortcut",
+            Self::Screenshot => "screenshot",
+        }
+    }
+}
+
 /// What came of it. A refusal by the page or the browser is a failed action and no error of the call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ActionResult {

@@ -9,6 +9,7 @@ use crate::command::ToolCall;
 use crate::error::{Error, Kind, Reason};
 use crate::id::SandboxId;
 use crate::policy::Policy;
+use crate::recording::Recording;
 use async_trait::async_trait;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,8 @@ pub struct BrowserSpec {
     pub viewport: Viewport,
     /// Upstream proxies.
     pub proxies: Proxies,
+    /// Where the session is recorded, if the policy says so.
+    pub recording: Option<Recording>,
 }
 
 /// Whether automation clients may use the session (`automationStream.streamStatus`).

@@ -110,6 +110,8 @@ fn amounts(policy: &Policy, found: &mut Vec<Complaint>) {
     // A display crosses the guest protocol as one blob of at most 8 MiB.
     between("output.display", output.display, 1024, 8 * MIB, size_text);
     between("output.displays", u64::from(output.displays), 0, 4096, count);
+    // Less holds not even a few pictures.
+    between("browser.recording_bytes", policy.browser.recording_bytes, MIB, 1 << 44, size_text);
     between("output.files_max", u64::from(output.files_max), 0, 65_536, count);
 
     let cpu = resources.cpu;

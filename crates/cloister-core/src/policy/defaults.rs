@@ -3,7 +3,7 @@
 //! They are also the policy of `policies/default.toml`, which sets nothing. Why each is what it is stands in the field docs.
 
 use super::{
-    Filesystem, Isolation, Languages, Network, NetworkMode, Output, Policy, Resources, StartMode, Time, Wall,
+    BrowserRules, Filesystem, Isolation, Languages, Network, NetworkMode, Output, Policy, Resources, StartMode, Time, Wall,
 };
 use std::time::Duration;
 
@@ -60,6 +60,7 @@ impl Policy {
                 files_max: 256,
                 text: true,
             },
+            browser: BrowserRules { recording: false, recording_bytes: 256 * MIB },
             isolation: Isolation {
                 require: vec![Wall::Namespaces, Wall::Root, Wall::Seccomp, Wall::Landlock],
                 seccomp: "seccomp/default.json".into(),

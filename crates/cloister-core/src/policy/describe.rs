@@ -2,7 +2,7 @@
 
 use super::quantity::{size_text, span_text};
 use super::{
-    Filesystem, Isolation, Languages, Network, NetworkMode, Output, Policy, Resources, StartMode, Time, Wall,
+    BrowserRules, Filesystem, Isolation, Languages, Network, NetworkMode, Output, Policy, Resources, StartMode, Time, Wall,
 };
 
 /// One field of a policy.
@@ -51,6 +51,7 @@ pub(super) fn rows(policy: &Policy) -> Vec<(&'static str, String)> {
         time,
         languages,
         output,
+        browser,
         isolation,
     } = policy;
     let Network { mode, allowed_domains, denied_domains, allowed_cidrs, ports, connections, bytes } = network;
@@ -59,6 +60,7 @@ pub(super) fn rows(policy: &Policy) -> Vec<(&'static str, String)> {
     let Time { session_default, session_max, call, grace, task } = time;
     let Languages { runtimes, shell } = languages;
     let Output { stream, display, displays, figures, files, files_max, text } = output;
+    let BrowserRules { recording, recording_bytes } = browser;
     let Isolation { require, seccomp } = isolation;
     let size = |bytes: &u64| quoted(&size_text(*bytes));
     vec![
@@ -95,6 +97,8 @@ pub(super) fn rows(policy: &Policy) -> Vec<(&'static str, String)> {
         ("output.files", files.to_string()),
         ("output.files_max", files_max.to_string()),
         ("output.text", text.to_string()),
+        ("browser.recording", recording.to_string()),
+        ("browser.recording_bytes", size(recording_bytes)),
         ("isolation.require", list(require.iter().map(|wall: &Wall| quoted(wall.name())))),
         ("isolation.seccomp", quoted(seccomp)),
     ]
@@ -173,6 +177,8 @@ const TEXTS: &[(&str, &str, &str)] = &[
     ("output.files", "changed files come back as resource_link blocks", ""),
     ("output.files_max", "at most so many of them", "answers swollen by a million files"),
     ("output.text", "a text block in answers that AWS leaves without", ""),
+    ("browser.recording", "browser sessions are recorded", "misuse of a browser that nobody can look at afterwards"),
+    ("browser.recording_bytes", "bytes of one recording", "a page that moves without end filling the server's disk"),
     ("isolation.require", "walls that the host must build", "running on a host that is silently weaker"),
     ("isolation.seccomp", "the list of system calls", "kernel bugs behind calls that no interpreter needs"),
 ];

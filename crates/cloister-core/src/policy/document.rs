@@ -32,6 +32,8 @@ pub(super) struct Document {
     #[serde(default)]
     output: OutputPart,
     #[serde(default)]
+    browser: BrowserPart,
+    #[serde(default)]
     isolation: IsolationPart,
 }
 
@@ -97,6 +99,13 @@ struct OutputPart {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct BrowserPart {
+    recording: Option<bool>,
+    recording_bytes: Option<Size>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct IsolationPart {
     require: Option<Vec<WallName>>,
     seccomp: Option<String>,
@@ -147,6 +156,7 @@ impl Document {
             time,
             languages,
             output,
+            browser,
             isolation,
         } = self;
         let mut policy =
@@ -205,6 +215,10 @@ impl Document {
         set(&mut to.files, files);
         set(&mut to.files_max, files_max);
         set(&mut to.text, text);
+
+        let BrowserPart { recording, recording_bytes } = browser;
+        set(&mut policy.browser.recording, recording);
+        set(&mut policy.browser.recording_bytes, recording_bytes.map(|size| size.0));
 
         let IsolationPart { require, seccomp } = isolation;
         set(&mut policy.isolation.require, require.map(|walls| walls.into_iter().map(Wall::from).collect()));

@@ -50,6 +50,8 @@ pub struct Policy {
     pub languages: Languages,
     /// What comes back.
     pub output: Output,
+    /// What is kept of browser sessions.
+    pub browser: BrowserRules,
     /// Walls that the host must be able to build.
     pub isolation: Isolation,
 }
@@ -174,6 +176,15 @@ pub struct Output {
     pub files_max: u32,
     /// Add a text block to answers that the AWS service leaves without (listings, tasks), for clients that read text only. Default true.
     pub text: bool,
+}
+
+/// What the server keeps of a browser session. Sessions of other tiers ignore it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrowserRules {
+    /// Whether sessions are recorded. Default false. A recording protects the operator, so a policy that extends may only switch it on.
+    pub recording: bool,
+    /// Bytes of one recording. Default 256 MiB. Stops a page that moves without end from filling the server's disk.
+    pub recording_bytes: u64,
 }
 
 /// Walls. A wall that is listed and that the host cannot build means that the policy is refused, never that it is weaker.

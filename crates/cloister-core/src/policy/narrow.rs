@@ -6,7 +6,7 @@
 
 use super::target::{cidr_covers, domain_covers};
 use super::{
-    Filesystem, Isolation, Languages, Network, NetworkMode, Output, Policy, Resources, StartMode, Time,
+    BrowserRules, Filesystem, Isolation, Languages, Network, NetworkMode, Output, Policy, Resources, StartMode, Time,
 };
 
 /// The fields in which `child` grants more than `parent`; empty if `child` ⊆ `parent`.
@@ -23,6 +23,7 @@ pub fn widenings(child: &Policy, parent: &Policy) -> Vec<&'static str> {
         time,
         languages,
         output,
+        browser,
         isolation,
     } = child;
     let mut wider = Vec::new();
@@ -84,6 +85,12 @@ pub fn widenings(child: &Policy, parent: &Policy) -> Vec<&'static str> {
     check("output.figures", *figures <= p.figures);
     check("output.files", *files <= p.files);
     check("output.files_max", *files_max <= p.files_max);
+
+    let BrowserRules { recording, recording_bytes } = browser;
+    let p = &parent.browser;
+    // What is recorded protects the operator: the other way round, as with walls.
+    check("browser.recording", *recording >= p.recording);
+    check("browser.recording_bytes", *recording_bytes <= p.recording_bytes);
 
     let Isolation { require, seccomp } = isolation;
     let p = &parent.isolation;
@@ -159,6 +166,10 @@ pub fn meet(a: &Policy, b: &Policy) -> Policy {
             files: o.files && p.files,
             files_max: o.files_max.min(p.files_max),
             text: o.text,
+        },
+        browser: BrowserRules {
+            recording: a.browser.recording || b.browser.recording,
+            recording_bytes: a.browser.recording_bytes.min(b.browser.recording_bytes),
         },
         isolation: Isolation {
             require: union(&b.isolation.require, &a.isolation.require),

@@ -2,6 +2,7 @@
 
 use crate::backend::InterpreterBackend;
 use crate::browser::BrowserBackend;
+use crate::recording::Recordings;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use std::sync::Arc;
 #[derive(Clone, Default)]
 pub struct Backends {
     tiers: HashMap<&'static str, Tier>,
+    recordings: Option<Arc<dyn Recordings>>,
 }
 
 /// One tier.
@@ -33,6 +35,17 @@ impl Backends {
     pub fn with_browsers(mut self, backend: Arc<dyn BrowserBackend>) -> Self {
         self.tiers.insert(backend.name(), Tier::Browser(backend));
         self
+    }
+
+    /// Says where browser sessions are recorded. Without it, a policy that asks for a recording starts nothing.
+    #[must_use]
+    pub fn with_recordings(mut self, recordings: Arc<dyn Recordings>) -> Self {
+        self.recordings = Some(recordings);
+        self
+    }
+
+    pub(super) fn recordings(&self) -> Option<Arc<dyn Recordings>> {
+        self.recordings.clone()
     }
 
     pub(super) fn get(&self, tier: &str) -> Option<Tier> {

@@ -14,13 +14,14 @@ use super::tokens::Tokens;
 use super::worker::Worker;
 use super::{
     EndReason, InvokeOptions, ListQuery, ManagerConfig, Page, SessionKind, SessionRecord, StartSession,
-    Status, records, refusal,
+    Status, recordings, records, refusal,
 };
 use crate::browser::{Browser, Engine, StartBrowser, StreamStatus};
 use crate::command::ToolCall;
 use crate::error::{Error, Kind};
 use crate::id::{Principal, SandboxId, SessionId};
 use crate::policy::Policy;
+use crate::recording::{RecordingError, Recordings};
 use crate::store::{Store, StoredSession};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -127,12 +128,29 @@ impl SessionManager {
         Ok(lost)
     }
 
-    /// Drops the records of sessions that ended longer ago than [`ManagerConfig::keep_records`]; returns how many. For a
+    /// Drops the records of sessions that ended longer ago than [`ManagerConfig::keep_records`], and recordings without a record;
+    /// returns how many records. For a
     /// daily timer of the server.
     pub async fn prune(&self) -> Result<usize, Error> {
         let keep = self.starter.config.keep_records;
         let before = SystemTime::now().checked_sub(keep).unwrap_or(SystemTime::UNIX_EPOCH);
-        records::ask(self.store(), move |store| store.prune(before)).await
+        let pruned = records::ask(self.store(), move |store| store.prune(before)).await?;
+        recordings::sweep(&self.starter.backends, self.store()).await?;
+        Ok(pruned)
+    }
+
+    /// Looks at the recording of one session, live or ended. `what` runs where it may wait for a disk.
+    ///
+    /// Errors: `NotFound` for an unknown or foreign session, and for one that is not recorded.
+    pub async fn recording<T: Send + 'static>(
+        &self,
+        who: &Principal,
+        key: Option<&str>,
+        id: &SessionId,
+        what: impl FnOnce(&dyn Recordings) -> Result<Option<T>, RecordingError> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.get(who, key, id).await?;
+        recordings::look(&self.starter.backends, id, what).await
     }
 
     /// Starts a session and returns when it takes calls.

@@ -14,6 +14,7 @@ pub mod invocation;
 mod ledger;
 mod live;
 pub mod manager;
+mod recordings;
 mod records;
 mod refusal;
 mod start;

@@ -15,7 +15,7 @@ use super::refusal;
 use super::state::Phase;
 use super::tokens::{Claim, Tokens};
 use super::worker::Order;
-use super::{Interpreters, ManagerConfig, SessionKind, SessionRecord, StartSession, Status, records};
+use super::{Interpreters, ManagerConfig, SessionKind, SessionRecord, StartSession, Status, recordings, records};
 use crate::error::Error;
 use crate::id::{Principal, SessionId};
 use crate::policy::Policy;
@@ -147,15 +147,27 @@ impl Starter {
         });
         let place = self.live.enter(&id, handle, &self.config)?;
         records::ask(&self.store, move |store| store.insert(&stored)).await?;
+        let order = match recordings::begin(&self.backends, &policy, &id).await {
+            Ok(recording) => order.recorded(recording),
+            Err(error) => return Err(self.forgotten(id, error).await),
+        };
 
         let (starter, answer) = oneshot::channel();
         let (store, config) = (Arc::clone(&self.store), Arc::clone(&self.config));
         Birth { record, policy, order, store, config, expires, place, requests, view, starter }.spawn();
         let result = answer.await.unwrap_or_else(|_| Err(refusal::broke_off("the start of the session")));
-        let Err(error) = result else { return result };
+        match result {
+            Ok(record) => Ok(record),
+            Err(error) => Err(self.forgotten(id, error).await),
+        }
+    }
+
+    /// The error of a start, once nothing of the session is left.
+    async fn forgotten(&self, id: SessionId, error: Error) -> Error {
+        recordings::forget(&self.backends, &id).await;
         match records::ask(&self.store, move |store| store.forget(&id)).await {
-            Ok(()) => Err(error),
-            Err(second) => Err(with_second(error, second)),
+            Ok(()) => error,
+            Err(second) => with_second(error, second),
         }
     }
 }

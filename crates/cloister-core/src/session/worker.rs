@@ -13,6 +13,7 @@ use crate::command::ToolCall;
 use crate::event::{Event, Outcome};
 use crate::id::SandboxId;
 use crate::policy::Policy;
+use crate::recording::Recording;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,21 +32,28 @@ pub(super) struct Order {
     policy: Arc<Policy>,
     ttl: Duration,
     browser: StartBrowser,
+    recording: Option<Recording>,
 }
 
 impl Order {
     /// `ttl` is how long the worker may live at most.
     pub(super) fn new(tier: Tier, policy: Arc<Policy>, ttl: Duration, request: &StartSession) -> Self {
-        Self { tier, policy, ttl, browser: request.browser.clone().unwrap_or_default() }
+        Self { tier, policy, ttl, browser: request.browser.clone().unwrap_or_default(), recording: None }
+    }
+
+    /// The same, recorded.
+    pub(super) fn recorded(self, recording: Option<Recording>) -> Self {
+        Self { recording, ..self }
     }
 
     pub(super) async fn start(self) -> Result<Worker, StartError> {
-        let Self { tier, policy, ttl, browser } = self;
+        let Self { tier, policy, ttl, browser, recording } = self;
         match tier {
             Tier::Code(backend) => backend.start(InterpreterSpec { policy, ttl }).await.map(Worker::Code),
             Tier::Browser(backend) => {
                 let StartBrowser { viewport, proxies } = browser;
-                backend.start(BrowserSpec { policy, ttl, viewport, proxies }).await.map(Worker::Browser)
+                let spec = BrowserSpec { policy, ttl, viewport, proxies, recording };
+                backend.start(spec).await.map(Worker::Browser)
             }
         }
     }

@@ -8,11 +8,13 @@ mod fake_browser;
 mod fake_browser_backend;
 mod fake_interpreter;
 mod fake_page;
+mod memory_recordings;
 mod memory_store;
 mod script;
 mod store_contract;
 
 pub use fake_backend::{FakeBackend, Fakes};
 pub use fake_browser_backend::{FakeBrowserBackend, FakeBrowsers};
+pub use memory_recordings::MemoryRecordings;
 pub use memory_store::MemoryStore;
 pub use store_contract::{check_store, stored};

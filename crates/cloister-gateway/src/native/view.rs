@@ -55,6 +55,7 @@ pub(super) fn policy(policy: &Policy) -> Value {
         time,
         languages,
         output,
+        browser,
         isolation,
     } = policy;
     json!({
@@ -85,6 +86,7 @@ pub(super) fn policy(policy: &Policy) -> Value {
         "time": { "session_max": time.session_max.as_secs(), "call": time.call.as_secs_f64(), "task": time.task.as_secs() },
         "languages": { "runtimes": languages.runtimes, "shell": languages.shell },
         "output": { "stream": output.stream, "display": output.display, "displays": output.displays },
+        "browser": { "recording": browser.recording, "recording_bytes": browser.recording_bytes },
         "isolation": { "require": isolation.require.iter().map(|wall| wall.name()).collect::<Vec<_>>() },
     })
 }

@@ -12,6 +12,7 @@ use crate::egress::{Loopback, LoopbackError};
 use crate::locate::Installation;
 use crate::output::Output;
 use crate::policies::Policies;
+use crate::recordings::FileRecordings;
 use crate::registry::{Registry, RegistryError, Setup};
 use crate::store_sqlite::SqliteStore;
 use crate::telemetry::{self, LogFormat};
@@ -153,6 +154,7 @@ fn prepare(args: &Args, open_files: u64) -> Result<Prepared, Failure> {
         state_dir: data.sandboxes(),
         pool_size,
         browser_pool,
+        recordings: FileRecordings::new(data.recordings()),
         loopback,
     })?;
 
