@@ -17,6 +17,7 @@ mod idempotency;
 mod invoke;
 mod live_view;
 mod native;
+mod recording;
 mod server;
 mod sessions;
 mod shutdown;

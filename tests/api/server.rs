@@ -6,7 +6,7 @@ use cloister_core::session::Backends;
 use cloister_core::session::config::ManagerConfig;
 use cloister_core::session::interpreters::Interpreters;
 use cloister_core::session::manager::SessionManager;
-use cloister_core::testing::{FakeBackend, FakeBrowserBackend, MemoryStore};
+use cloister_core::testing::{FakeBackend, FakeBrowserBackend, MemoryRecordings, MemoryStore};
 use cloister_gateway::{Gateway, GatewayConfig};
 use http_body_util::{BodyExt, Full};
 use hyper::{HeaderMap, Request, StatusCode};
@@ -31,6 +31,7 @@ pub struct Server {
     pub backend: Arc<FakeBackend>,
     pub browsers: Arc<FakeBrowserBackend>,
     pub store: Arc<MemoryStore>,
+    pub recordings: Arc<MemoryRecordings>,
     shutdown: Option<oneshot::Sender<()>>,
     serving: Option<JoinHandle<std::io::Result<()>>>,
 }
@@ -43,6 +44,7 @@ pub struct Setup {
     pub gateway: Option<Change<GatewayConfig>>,
     pub manager: Option<Change<ManagerConfig>>,
     pub policy: Option<Change<Policy>>,
+    pub browser_policy: Option<Change<Policy>>,
 }
 
 impl Setup {
@@ -61,6 +63,11 @@ impl Setup {
         self
     }
 
+    pub fn browser_policy(mut self, change: impl FnOnce(&mut Policy) + 'static) -> Self {
+        self.browser_policy = Some(Box::new(change));
+        self
+    }
+
     pub async fn start(self) -> Server {
         let (backend, browsers) = (FakeBackend::new(), FakeBrowserBackend::new());
         let store = Arc::new(MemoryStore::new());
@@ -72,6 +79,9 @@ impl Setup {
         let mut browsing = Policy::built_in("browser");
         browsing.tier = "browser".into();
         browsing.time.session_default = Duration::from_secs(3600);
+        if let Some(change) = self.browser_policy {
+            change(&mut browsing);
+        }
         let browsing = Arc::new(browsing);
         let code = [KEY, "other-abcdefghij"].map(|key| (key.to_owned(), policy.clone()));
         let browser = [BROWSER, "mine-abcdefghij"].map(|key| (key.to_owned(), browsing.clone()));
@@ -81,6 +91,8 @@ impl Setup {
             change(&mut config);
         }
         let backends = Backends::default().with_code(backend.clone()).with_browsers(browsers.clone());
+        let recordings = Arc::new(MemoryRecordings::default());
+        let backends = backends.with_recordings(recordings.clone());
         let manager = SessionManager::new(backends, store.clone(), interpreters, config);
         let mut config = GatewayConfig::new([7; 32]);
         config.drain = Duration::from_secs(5);
@@ -100,6 +112,7 @@ impl Setup {
             backend,
             browsers,
             store,
+            recordings,
             shutdown: Some(shutdown),
             serving: Some(serving),
         }

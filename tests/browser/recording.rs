@@ -1,11 +1,11 @@
 //! The recorder on a real Chromium: what a recording holds, what it never holds, and that it costs no session.
 
 use crate::cdp_rig::{Client, PLENTY, backend, spec};
+use cloister_core::SessionId;
 use cloister_core::browser::page::{Selector, Step};
 use cloister_core::browser::{Browser, BrowserBackend, Role};
 use cloister_core::recording::{Recording, Recordings, Summary};
 use cloister_core::testing::MemoryRecordings;
-use cloister_core::SessionId;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,10 +66,14 @@ async fn a_recording_shows_the_pages_and_who_asked_for_what_and_nothing_that_was
         let session = client.attach(&page).await;
         let html = "data:text/html,<title>Form</title><body style='background:red'><input autofocus>";
         client.call(Some(&session), "Page.navigate", json!({ "url": html })).await;
-        held.until("the page is named", |held| held.lines("page").iter().any(|line| line["title"] == "Form")).await;
+        held.until("the page is named", |held| {
+            held.lines("page").iter().any(|line| line["url"].as_str().unwrap().contains("Form"))
+        })
+        .await;
         client.call(Some(&session), "Input.insertText", json!({ "text": "hunter2-secret" })).await;
         client.evaluate(&session, "console.log('said aloud', 42)").await;
-        let refused = client.call(Some(&session), "Page.navigate", json!({ "url": "file:///etc/passwd" })).await;
+        let refused =
+            client.call(Some(&session), "Page.navigate", json!({ "url": "file:///etc/passwd" })).await;
         assert!(refused.get("error").is_some(), "{refused}");
         let typed = Step::Type {
             selector: Some(Selector::Css("input".into())),
@@ -86,7 +90,9 @@ async fn a_recording_shows_the_pages_and_who_asked_for_what_and_nothing_that_was
     assert!(!events.contains("hunter2") && !events.contains("second-secret"), "{events}");
     let commands = held.lines("command");
     let said = |method: &str, verdict: &str| {
-        commands.iter().any(|line| line["method"] == method && line["verdict"] == verdict && line["role"] == "driver")
+        commands
+            .iter()
+            .any(|line| line["method"] == method && line["verdict"] == verdict && line["role"] == "driver")
     };
     assert!(said("Input.insertText", "passed") && said("Page.navigate", "refused"), "{events}");
     let actions = held.lines("action");

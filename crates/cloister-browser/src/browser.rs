@@ -63,7 +63,14 @@ impl ChromiumBrowser {
                 }
             });
         });
-        let broker = Broker::new(connection.clone(), filter, Arc::clone(&downloads), clients, on_leave, recorder.clone());
+        let broker = Broker::new(
+            connection.clone(),
+            filter,
+            Arc::clone(&downloads),
+            clients,
+            on_leave,
+            recorder.clone(),
+        );
         Self {
             sandbox,
             connection,

@@ -75,6 +75,8 @@ pub struct Summary {
 pub trait Recordings: Send + Sync + 'static {
     /// Begins the recording of a session.
     fn create(&self, id: &SessionId) -> Result<Arc<dyn RecordingSink>, RecordingError>;
+    /// Whether there is one.
+    fn contains(&self, id: &SessionId) -> Result<Option<()>, RecordingError>;
     /// What there is.
     fn summary(&self, id: &SessionId) -> Result<Option<Summary>, RecordingError>;
     /// One picture by its number; also `None` beyond the last.

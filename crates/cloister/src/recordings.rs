@@ -88,6 +88,11 @@ impl Recordings for FileRecordings {
         Ok(Arc::new(FileSink { folder, files }))
     }
 
+    fn contains(&self, id: &SessionId) -> Result<Option<()>, RecordingError> {
+        let found = there(fs::metadata(self.of(id).join(INDEX))).map_err(failed("looking for it"))?;
+        Ok(found.map(|_| ()))
+    }
+
     fn summary(&self, id: &SessionId) -> Result<Option<Summary>, RecordingError> {
         let folder = self.of(id);
         let read = || {
@@ -144,7 +149,8 @@ impl Recordings for FileRecordings {
     fn sessions(&self) -> Result<Vec<SessionId>, RecordingError> {
         let read = || {
             let Some(entries) = there(fs::read_dir(&self.folder))? else { return Ok(Vec::new()) };
-            let names: Vec<_> = entries.map(|entry| entry.map(|e| e.file_name())).collect::<Result<_, _>>()?;
+            let names: Vec<_> =
+                entries.map(|entry| entry.map(|e| e.file_name())).collect::<Result<_, _>>()?;
             Ok(names.iter().filter_map(|name| SessionId::parse(name.to_str()?)).collect())
         };
         read().map_err(failed("listing"))
@@ -166,7 +172,8 @@ fn entry(frame: Frame, end: u64) -> [u8; ENTRY] {
 
 /// A picture, and where it ends; of [`ENTRY`] bytes.
 fn parsed(bytes: &[u8]) -> (Frame, u64) {
-    let number = |from: usize, to: usize| bytes[from..to].iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
+    let number =
+        |from: usize, to: usize| bytes[from..to].iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
     let small = |from: usize| number(from, from + 4) as u32;
     (Frame { at: number(0, 8), length: small(16), page: small(20) }, number(8, 16))
 }

@@ -39,7 +39,10 @@ mod tests {
         let text = line("console", json!({ "text": "a\nb\u{2028}\"c", "page": null }));
         assert!(!text.contains('\n') && !text.contains("page"), "{text}");
         let read: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!((read["kind"].as_str(), read["text"].as_str()), (Some("console"), Some("a\nb\u{2028}\"c")));
+        assert_eq!(
+            (read["kind"].as_str(), read["text"].as_str()),
+            (Some("console"), Some("a\nb\u{2028}\"c"))
+        );
     }
 
     #[test]

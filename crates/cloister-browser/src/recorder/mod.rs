@@ -53,7 +53,8 @@ impl Tape {
         if lost > 0 && self.queue.try_send(Item::Line(line("lost", json!({ "events": lost })))).is_err() {
             self.lost.fetch_add(lost, Ordering::Relaxed);
         }
-        if let Err(mpsc::error::TrySendError::Full(_)) = self.queue.try_send(Item::Line(line(kind, members))) {
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.queue.try_send(Item::Line(line(kind, members)))
+        {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -91,7 +92,14 @@ impl Recorder {
     }
 
     /// A client's message, by its method only.
-    pub(crate) fn command(&self, client: u64, role: Role, session: Option<&str>, method: &str, verdict: &str) {
+    pub(crate) fn command(
+        &self,
+        client: u64,
+        role: Role,
+        session: Option<&str>,
+        method: &str,
+        verdict: &str,
+    ) {
         let role = match role {
             Role::Driver => "driver",
             Role::Human => "human",

@@ -105,13 +105,15 @@ fn later(connection: &Connection, session: &str, method: &'static str, params: V
 
 /// An event as a line. No header, no cookie, no body and no object of the page is in it.
 fn note(tape: &Tape, page: u32, event: &CdpEvent) {
-    let text = |pointer: &str, most| event.params.pointer(pointer).and_then(Value::as_str).map(|t| cut(t, most));
+    let text =
+        |pointer: &str, most| event.params.pointer(pointer).and_then(Value::as_str).map(|t| cut(t, most));
     let request = text("/requestId", NAME);
     match event.method.as_str() {
         "Runtime.consoleAPICalled" => {
             let arguments = event.params.get("args").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
             let said: Vec<String> = arguments.iter().map(spoken).collect();
-            let members = json!({ "page": page, "level": text("/type", NAME), "text": cut(&said.join(" "), TEXT) });
+            let members =
+                json!({ "page": page, "level": text("/type", NAME), "text": cut(&said.join(" "), TEXT) });
             tape.event("console", members);
         }
         "Runtime.exceptionThrown" => {
@@ -134,7 +136,10 @@ fn note(tape: &Tape, page: u32, event: &CdpEvent) {
             tape.event("response", members);
         }
         "Network.loadingFailed" => {
-            tape.event("failed", json!({ "page": page, "request": request, "error": text("/errorText", TEXT) }));
+            tape.event(
+                "failed",
+                json!({ "page": page, "request": request, "error": text("/errorText", TEXT) }),
+            );
         }
         LAGGED => tape.event("lost", json!({ "page": page, "events": event.params.get("missed") })),
         _ => {}

@@ -17,7 +17,11 @@ const RESERVE: u64 = 1024;
 /// One thing to write.
 pub(super) enum Item {
     Line(String),
-    Frame { at: u64, page: u32, jpeg: Vec<u8> },
+    Frame {
+        at: u64,
+        page: u32,
+        jpeg: Vec<u8>,
+    },
     /// The last line; tells when it is on disk.
     End(String, oneshot::Sender<()>),
 }

@@ -2,7 +2,8 @@
 
 use super::quantity::{size_text, span_text};
 use super::{
-    BrowserRules, Filesystem, Isolation, Languages, Network, NetworkMode, Output, Policy, Resources, StartMode, Time, Wall,
+    BrowserRules, Filesystem, Isolation, Languages, Network, NetworkMode, Output, Policy, Resources,
+    StartMode, Time, Wall,
 };
 
 /// One field of a policy.
@@ -177,8 +178,16 @@ const TEXTS: &[(&str, &str, &str)] = &[
     ("output.files", "changed files come back as resource_link blocks", ""),
     ("output.files_max", "at most so many of them", "answers swollen by a million files"),
     ("output.text", "a text block in answers that AWS leaves without", ""),
-    ("browser.recording", "browser sessions are recorded", "misuse of a browser that nobody can look at afterwards"),
-    ("browser.recording_bytes", "bytes of one recording", "a page that moves without end filling the server's disk"),
+    (
+        "browser.recording",
+        "browser sessions are recorded",
+        "misuse of a browser that nobody can look at afterwards",
+    ),
+    (
+        "browser.recording_bytes",
+        "bytes of one recording",
+        "a page that moves without end filling the server's disk",
+    ),
     ("isolation.require", "walls that the host must build", "running on a host that is silently weaker"),
     ("isolation.seccomp", "the list of system calls", "kernel bugs behind calls that no interpreter needs"),
 ];

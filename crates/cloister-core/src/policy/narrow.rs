@@ -6,7 +6,8 @@
 
 use super::target::{cidr_covers, domain_covers};
 use super::{
-    BrowserRules, Filesystem, Isolation, Languages, Network, NetworkMode, Output, Policy, Resources, StartMode, Time,
+    BrowserRules, Filesystem, Isolation, Languages, Network, NetworkMode, Output, Policy, Resources,
+    StartMode, Time,
 };
 
 /// The fields in which `child` grants more than `parent`; empty if `child` ⊆ `parent`.

@@ -57,7 +57,9 @@ pub(super) async fn look<T: Send + 'static>(
     what: impl FnOnce(&dyn Recordings) -> Result<Option<T>, RecordingError> + Send + 'static,
 ) -> Result<T, Error> {
     let none = || {
-        let text = format!("session {id} has no such recording; sessions are recorded under browser.recording = true");
+        let text = format!(
+            "session {id} has no such recording; sessions are recorded under browser.recording = true"
+        );
         Error::new(Kind::NotFound, text)
     };
     let recordings = backends.recordings().ok_or_else(none)?;

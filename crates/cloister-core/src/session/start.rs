@@ -15,7 +15,9 @@ use super::refusal;
 use super::state::Phase;
 use super::tokens::{Claim, Tokens};
 use super::worker::Order;
-use super::{Interpreters, ManagerConfig, SessionKind, SessionRecord, StartSession, Status, recordings, records};
+use super::{
+    Interpreters, ManagerConfig, SessionKind, SessionRecord, StartSession, Status, recordings, records,
+};
 use crate::error::Error;
 use crate::id::{Principal, SessionId};
 use crate::policy::Policy;

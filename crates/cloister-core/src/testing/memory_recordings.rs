@@ -55,6 +55,10 @@ impl Recordings for MemoryRecordings {
         Ok(sink)
     }
 
+    fn contains(&self, id: &SessionId) -> Result<Option<()>, RecordingError> {
+        Ok(lock(&self.0).get(id.as_str()).map(|_| ()))
+    }
+
     fn summary(&self, id: &SessionId) -> Result<Option<Summary>, RecordingError> {
         Ok(self.of(id).map(|kept| Summary {
             frames: kept.frames.iter().map(|(frame, _)| *frame).collect(),

@@ -28,6 +28,8 @@ pub(crate) enum Place {
     Stream,
     /// `…/live-view/control`
     Control,
+    /// `…/live-view/recording` and what is below it: a picture, the events.
+    Recording,
 }
 
 /// What an admitted request may do; in the request's extensions.
@@ -43,10 +45,12 @@ pub(crate) fn place(path: &str) -> Option<(Place, &str)> {
     if sessions != "sessions" || parts.next() != Some("live-view") {
         return None;
     }
-    let place = match (parts.next(), parts.next()) {
-        (None, _) => Place::Page,
-        (Some("stream"), None) => Place::Stream,
-        (Some("control"), None) => Place::Control,
+    let place = match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (None, ..) => Place::Page,
+        (Some("stream"), None, ..) => Place::Stream,
+        (Some("control"), None, ..) => Place::Control,
+        (Some("recording"), None | Some("events"), None, _) => Place::Recording,
+        (Some("recording"), Some("frames"), Some(_), None) => Place::Recording,
         _ => return None,
     };
     Some((place, session))
@@ -127,14 +131,29 @@ mod tests {
     }
 
     #[test]
-    fn only_the_three_paths_are_places() {
+    fn only_these_paths_are_places() {
         let session = SessionId::random().unwrap();
-        for (rest, expected) in [("", Place::Page), ("/stream", Place::Stream), ("/control", Place::Control)]
-        {
+        for (rest, expected) in [
+            ("", Place::Page),
+            ("/stream", Place::Stream),
+            ("/control", Place::Control),
+            ("/recording", Place::Recording),
+            ("/recording/events", Place::Recording),
+            ("/recording/frames/0", Place::Recording),
+        ] {
             let path = path(&session, rest);
             assert_eq!(place(&path), Some((expected, session.as_str())));
         }
-        for other in ["/", "/stream/", "/stream/x", "/frames", "x"] {
+        for other in [
+            "/",
+            "/stream/",
+            "/stream/x",
+            "/frames",
+            "x",
+            "/recording/x",
+            "/recording/frames",
+            "/recording/frames/0/x",
+        ] {
             assert_eq!(place(&path(&session, other)), None, "{other}");
         }
         for other in [

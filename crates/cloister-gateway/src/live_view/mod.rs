@@ -4,7 +4,8 @@
 //!   …/live-view ─────────▶ page.rs     index.html, with an access of its own ──▶ /live-view/*.js, style.css
 //!   …/live-view/stream ──▶ stream.rs   WebSocket, raw CDP ──▶ Browser::connect(Human | Observer)
 //!   …/live-view/control ─▶ control.rs  who has control; take and release ──▶ Browser::set_stream
-//!        └── access.rs in front of all three: signature.rs, presigned.rs, or the Authorization header
+//!   …/live-view/recording… ─▶ recording.rs   what the player shows, of a session that lives or has ended
+//!        └── access.rs in front of all: signature.rs, presigned.rs, or the Authorization header
 //! ```
 //!
 //! INVARIANT: the role comes from the credential. What the page sends is never asked for it, and what an observer may send
@@ -14,12 +15,14 @@ mod access;
 mod control;
 mod page;
 mod presigned;
+mod recording;
 pub(crate) mod signature;
 mod stream;
 
 pub(crate) use access::{Place, admit, now, place};
 pub(crate) use control::{control, show};
-pub(crate) use page::{asset, is_asset, page, place_url, refused};
+pub(crate) use page::{asset, is_asset, is_recorded, page, place_url, refused};
+pub(crate) use recording::{recording, recording_events, recording_frame};
 pub(crate) use stream::stream;
 
 use crate::state::Gateway;

@@ -4,26 +4,30 @@ use super::access::Access;
 use super::held;
 use crate::agentcore::identifier;
 use crate::native::NativeError;
-use crate::percent::encode_path;
+use crate::percent::{decode_query, encode_path};
 use crate::state::Gateway;
 use crate::wire_error::Refusal;
 use axum::body::Body;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, Path, RawQuery, State};
 use axum::http::{HeaderName, Response, header};
 use axum::response::{Html, IntoResponse};
-use cloister_core::error::Error;
+use cloister_core::error::{Error, Kind};
 use cloister_core::session::SessionKind;
 use cloister_core::{Principal, SessionId};
 
 /// The page, with `{{names}}` for what differs.
 const INDEX: &str = include_str!("page/index.html");
 
-/// Every file that the page loads: name, type, text.
-const FILES: [(&str, &str, &str); 7] = [
+/// The page of a recording.
+const PLAYER: &str = include_str!("page/player.html");
+
+/// Every file that the pages load: name, type, text.
+const FILES: [(&str, &str, &str); 8] = [
     ("main.js", SCRIPT, include_str!("page/main.js")),
     ("cdp.js", SCRIPT, include_str!("page/cdp.js")),
     ("dialogs.js", SCRIPT, include_str!("page/dialogs.js")),
     ("input.js", SCRIPT, include_str!("page/input.js")),
+    ("player.js", SCRIPT, include_str!("page/player.js")),
     ("screen.js", SCRIPT, include_str!("page/screen.js")),
     ("tabs.js", SCRIPT, include_str!("page/tabs.js")),
     ("style.css", "text/css; charset=utf-8", include_str!("page/style.css")),
@@ -62,8 +66,11 @@ pub(crate) async fn page(
     Extension(who): Extension<Principal>,
     Extension(access): Extension<Access>,
     Path((browser, id)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
 ) -> Response<Body> {
-    match opened(&gateway, &who, access, &browser, &id).await {
+    let pairs = decode_query(query.as_deref().unwrap_or_default()).unwrap_or_default();
+    let replay = pairs.iter().any(|(name, value)| name == "show" && value == "recording");
+    match opened(&gateway, &who, access, &browser, &id, replay).await {
         Ok(text) => (HEADERS, Html(text)).into_response(),
         Err(error) => refused(&error.into_refusal()),
     }
@@ -75,20 +82,47 @@ async fn opened(
     access: Access,
     browser: &str,
     id: &str,
+    replay: bool,
 ) -> Result<String, NativeError> {
     let key = identifier::key(SessionKind::Browser, browser)?;
     let id = crate::native::session_id(id)?;
-    gateway.manager().browser(who, Some(key), &id).await?;
+    // The recording of a session that has ended is what is left to see.
+    let gone = gateway.manager().browser(who, Some(key), &id).await.err();
+    let recorded = is_recorded(gateway, who, &id).await?;
+    let replay = recorded && (replay || gone.is_some());
+    if let Some(gone) = gone.filter(|_| !replay) {
+        return Err(gone.into());
+    }
     let held = held(gateway, who, &id, access.rights)
         .ok_or_else(|| Error::internal("the page could not be made", "its access could not be signed"))?;
     let place = place_url("", browser, &id);
-    Ok(filled(&[
-        ("session", id.as_str()),
-        ("stream", &format!("{place}/stream")),
-        ("control", &format!("{place}/control")),
-        ("access", &held),
-        ("role", access.rights.word()),
-    ]))
+    let recording = format!("{place}/recording");
+    if replay {
+        let values = [("session", id.as_str()), ("recording", &recording), ("access", &held)];
+        return Ok(filled(PLAYER, &values));
+    }
+    let recording = if recorded { recording.as_str() } else { "" };
+    Ok(filled(
+        INDEX,
+        &[
+            ("session", id.as_str()),
+            ("recording", recording),
+            ("stream", &format!("{place}/stream")),
+            ("control", &format!("{place}/control")),
+            ("access", &held),
+            ("role", access.rights.word()),
+        ],
+    ))
+}
+
+/// Whether there is a recording of a session.
+pub(crate) async fn is_recorded(gateway: &Gateway, who: &Principal, id: &SessionId) -> Result<bool, Error> {
+    let session = id.clone();
+    match gateway.manager().recording(who, None, id, move |all| all.contains(&session)).await {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind == Kind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Where a session's live view is; `root` is the server's URL, or empty.
@@ -97,8 +131,8 @@ pub(crate) fn place_url(root: &str, browser: &str, id: &SessionId) -> String {
 }
 
 /// The page with its values. Each is escaped: an identifier is a client's text.
-fn filled(values: &[(&str, &str)]) -> String {
-    values.iter().fold(INDEX.to_owned(), |page, (name, value)| {
+fn filled(page: &str, values: &[(&str, &str)]) -> String {
+    values.iter().fold(page.to_owned(), |page, (name, value)| {
         page.replace(&format!("{{{{{name}}}}}"), &crate::pages::escape(value))
     })
 }
@@ -124,10 +158,10 @@ mod tests {
 
     #[test]
     fn the_page_loads_its_own_files_only_and_every_file_is_loaded() {
-        let texts: String = FILES.iter().map(|(_, _, text)| *text).chain([INDEX]).collect();
+        let texts: String = FILES.iter().map(|(_, _, text)| *text).chain([INDEX, PLAYER]).collect();
         for (name, ..) in FILES {
-            let loaded =
-                texts.contains(&format!("'./{name}'")) || INDEX.contains(&format!("\"{FOLDER}{name}\""));
+            let loaded = texts.contains(&format!("'./{name}'"))
+                || [INDEX, PLAYER].iter().any(|page| page.contains(&format!("\"{FOLDER}{name}\"")));
             assert!(loaded && is_asset(&format!("{FOLDER}{name}")), "{name}");
         }
         for outside in [
@@ -149,10 +183,13 @@ mod tests {
     #[test]
     fn every_value_of_the_page_is_filled_in_and_escaped() {
         let hostile = "\"><script>";
-        let names = ["session", "stream", "control", "access", "role"];
-        let page = filled(&names.map(|name| (name, hostile)));
-        assert!(!page.contains("{{") && !page.contains(hostile));
-        assert_eq!(page.matches("&quot;&gt;&lt;script&gt;").count(), names.len());
+        let live = ["session", "stream", "control", "access", "role", "recording"];
+        for (page, names) in [(INDEX, &live[..]), (PLAYER, &["session", "recording", "access"])] {
+            let values: Vec<_> = names.iter().map(|name| (*name, hostile)).collect();
+            let page = filled(page, &values);
+            assert!(!page.contains("{{") && !page.contains(hostile));
+            assert_eq!(page.matches("&quot;&gt;&lt;script&gt;").count(), names.len());
+        }
     }
 
     #[test]

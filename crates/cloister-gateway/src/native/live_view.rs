@@ -35,7 +35,11 @@ pub(super) async fn link(
     let seconds = members.whole("seconds", 1, LONGEST).unwrap_or(DEFAULT);
     members.finish()?;
     let id = session_id(&id)?;
-    gateway.manager().browser(&who, None, &id).await?;
+    if let Err(gone) = gateway.manager().browser(&who, None, &id).await
+        && !live_view::is_recorded(&gateway, &who, &id).await?
+    {
+        return Err(gone.into());
+    }
     let record = gateway.manager().get(&who, None, &id).await?;
     let key = identifier::key(SessionKind::Browser, &record.interpreter)?;
     let expires = live_view::now() + seconds;

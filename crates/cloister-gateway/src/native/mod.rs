@@ -14,6 +14,7 @@ mod files;
 mod invoke;
 mod live_view;
 mod ranges;
+pub(crate) mod recording;
 mod request;
 mod sessions;
 mod sse;
@@ -76,6 +77,24 @@ pub(crate) const ROUTES: &[Route] = &[
     Route { method: "GET", path: STREAM, handler: |method| on(method, viewer::stream) },
     Route { method: "GET", path: CONTROL, handler: |method| on(method, viewer::show) },
     Route { method: "POST", path: CONTROL, handler: |method| on(method, viewer::control) },
+    Route { method: "GET", path: PLAYER, handler: |method| on(method, viewer::recording) },
+    Route { method: "GET", path: PLAYER_FRAME, handler: |method| on(method, viewer::recording_frame) },
+    Route { method: "GET", path: PLAYER_EVENTS, handler: |method| on(method, viewer::recording_events) },
+    Route {
+        method: "GET",
+        path: "/v1/sessions/{id}/recording",
+        handler: |method| on(method, recording::show),
+    },
+    Route {
+        method: "GET",
+        path: "/v1/sessions/{id}/recording/frames/{n}",
+        handler: |method| on(method, recording::frame),
+    },
+    Route {
+        method: "GET",
+        path: "/v1/sessions/{id}/recording/events",
+        handler: |method| on(method, recording::events),
+    },
     Route { method: "GET", path: "/live-view/{file}", handler: |method| on(method, viewer::asset) },
     Route { method: "GET", path: "/v1/sessions/{id}/files", handler: |method| on(method, files::list) },
     Route { method: "GET", path: FILE, handler: |method| on(method, files::download) },
@@ -86,6 +105,9 @@ pub(crate) const ROUTES: &[Route] = &[
 const LIVE_VIEW: &str = "/browser-streams/{browserId}/sessions/{sessionId}/live-view";
 const STREAM: &str = "/browser-streams/{browserId}/sessions/{sessionId}/live-view/stream";
 const CONTROL: &str = "/browser-streams/{browserId}/sessions/{sessionId}/live-view/control";
+const PLAYER: &str = "/browser-streams/{browserId}/sessions/{sessionId}/live-view/recording";
+const PLAYER_FRAME: &str = "/browser-streams/{browserId}/sessions/{sessionId}/live-view/recording/frames/{n}";
+const PLAYER_EVENTS: &str = "/browser-streams/{browserId}/sessions/{sessionId}/live-view/recording/events";
 const FILE: &str = "/v1/sessions/{id}/files/{path}";
 
 /// The routes as axum has them.

@@ -4,6 +4,8 @@ use super::proxies::{self, Shown};
 use super::{Streams, session_id, target};
 use crate::agentcore::sessions::{Target, json, page, status_name};
 use crate::agentcore::validate::Incoming;
+use crate::live_view;
+use crate::native::recording;
 use crate::state::Gateway;
 use crate::timestamp::iso8601;
 use axum::body::Body;
@@ -30,6 +32,8 @@ struct Got<'a> {
     streams: Option<Streams>,
     #[serde(skip_serializing_if = "Option::is_none")]
     proxy_configuration: Option<Shown<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_replay_artifact: Option<String>,
     last_updated_at: String,
 }
 
@@ -84,6 +88,7 @@ pub(in crate::agentcore) async fn get(
         Status::Ready => Some(Streams::of(gateway, incoming, key, &id, status)?),
         Status::Terminated => None,
     };
+    let recorded = live_view::is_recorded(gateway, who, &id).await?;
     Ok(json(&Got {
         browser_identifier: identifier,
         session_id: record.id.as_str(),
@@ -97,6 +102,7 @@ pub(in crate::agentcore) async fn get(
         status: status_name(record.status),
         streams,
         proxy_configuration: browser.and_then(|browser| proxies::show(&browser.asked.proxies)),
+        session_replay_artifact: recorded.then(|| recording::url(&gateway.config().public_url, &id)),
         last_updated_at: iso8601(record.updated),
     }))
 }

@@ -19,6 +19,13 @@ const mine = () => state.connected && state.taken && role === 'control';
 const page = (method, params) => cdp.call(method, params, state.session);
 /** For calls whose answer nobody waits for. What the browser refuses is shown. */
 const send = (method, params) => { if (state.session) page(method, params).catch(fault); };
+// The link that has opened this page opens its recording as well, for as long as it is good.
+id('recorded').hidden = !document.body.dataset.recording;
+id('recorded').addEventListener('click', () => {
+  const query = new URLSearchParams(location.search);
+  query.set('show', 'recording');
+  location.search = query;
+});
 const fault = (error) => { id('fault').textContent = error.message; };
 
 const screen = new Screen(id('screen'));
