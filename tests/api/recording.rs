@@ -21,7 +21,7 @@ async fn session(server: &Server) -> (SessionId, Arc<dyn RecordingSink>) {
     let answer = server.request("POST", "/v1/sessions").json(json!({ "browser": {} })).send().await;
     assert_eq!(answer.status, 201, "{answer:?}");
     let id = SessionId::parse(answer.json()["id"].as_str().unwrap()).unwrap();
-    let recording = server.browsers.last_spec().unwrap().recording.expect("the session is recorded");
+    let recording = server.browsers.last_spec().unwrap().recording.unwrap();
     assert_eq!(recording.bytes, 256 << 20);
     (id, recording.sink)
 }

@@ -91,7 +91,8 @@ impl Recorder {
         Arc::new(Self { tape, watching: watching.abort_handle() })
     }
 
-    /// A client's message, by its method only.
+    /// A client's message, by its method only. Acknowledged pictures of a live view are left out: they say nothing, and come many
+    /// times a second.
     pub(crate) fn command(
         &self,
         client: u64,
@@ -100,6 +101,9 @@ impl Recorder {
         method: &str,
         verdict: &str,
     ) {
+        if method == "Page.screencastFrameAck" {
+            return;
+        }
         let role = match role {
             Role::Driver => "driver",
             Role::Human => "human",

@@ -178,6 +178,20 @@ fn narrowing_is_taken() {
 }
 
 #[test]
+fn a_child_may_switch_recording_on_and_not_off_and_only_lower_its_bytes() {
+    let on = "[browser]\nrecording = true\nrecording_bytes = \"8MiB\"";
+    let policy = sources(&[("p", ""), ("c", &format!("extends = \"p\"\n{on}"))]).load("c").unwrap();
+    assert_eq!((policy.browser.recording, policy.browser.recording_bytes), (true, 8 << 20));
+    assert!(sources(&[("p", on), ("c", "extends = \"p\"")]).load("c").unwrap().browser.recording);
+    for (text, field) in
+        [("recording = false", "recording"), ("recording_bytes = \"9MiB\"", "recording_bytes")]
+    {
+        let found = error(&[("p", on), ("c", &format!("extends = \"p\"\n[browser]\n{text}"))], "c");
+        assert!(found.starts_with(&format!("c.toml:3: browser.{field}: ")), "{found}");
+    }
+}
+
+#[test]
 fn what_is_no_policy_is_refused_whole_with_its_line() {
     for (text, expected) in [
         ("\nmemroy = 1", "a.toml:2: unknown field `memroy`"),
@@ -248,8 +262,8 @@ fn policy() -> impl Strategy<Value = Policy> {
     );
     let amounts = ((1..8u64), (1..8u32), 16..400u64, 64..4096u64, 1..8u64, 256..9999u64, 1..=8u64);
     let times = (1..1000u64, 1..1000u64, 1..1000u64, 1..30u64, 1..1000u64);
-    let switches = (any::<[bool; 5]>(), subset(&["python", "nodejs", "deno"]), 0..3usize);
-    let output = (1024..99_999u64, 1024..99_999u64, 0..99u32, 0..99u32);
+    let switches = (any::<[bool; 6]>(), subset(&["python", "nodejs", "deno"]), 0..3usize);
+    let output = (1024..99_999u64, 1024..99_999u64, 0..99u32, 0..99u32, 1u64 << 20..9 << 20);
     let walls = prop::sample::subsequence(Wall::ALL.to_vec(), 2..=5);
     (network, amounts, times, switches, output, walls).prop_map(|(n, a, t, s, o, walls)| {
         let mut policy = Policy::built_in("p");
@@ -272,11 +286,13 @@ fn policy() -> impl Strategy<Value = Policy> {
             policy.output.figures,
             policy.output.files,
             policy.output.text,
+            policy.browser.recording,
         ] = s.0;
         policy.languages.runtimes = s.1;
         policy.start = [StartMode::Pool, StartMode::Zygote, StartMode::Exec][s.2];
         (policy.output.stream, policy.output.display) = (o.0, o.1);
         (policy.output.displays, policy.output.files_max) = (o.2, o.3);
+        policy.browser.recording_bytes = o.4;
         policy.isolation.require = walls;
         policy
     })
@@ -306,7 +322,7 @@ proptest! {
 
     #[test]
     fn a_child_that_loads_grants_no_more_than_its_parent(
-        parent in policy(), child in policy(), keep in prop::collection::vec(0..35usize, 0..5), ceiling: bool
+        parent in policy(), child in policy(), keep in prop::collection::vec(0..37usize, 0..5), ceiling: bool
     ) {
         let above = format!("ceiling = {ceiling}\n{}", written(&parent, |_| true));
         let below = format!("extends = \"p\"\n{}", written(&child, |index| keep.contains(&index)));
