@@ -52,12 +52,16 @@ impl Backends {
         self.tiers.get(tier).cloned()
     }
 
-    /// Stops what every tier keeps ready.
+    /// Stops what every tier keeps ready: browsers first, since what launches them may be a tier of its own.
     pub(super) async fn shut_down(&self) {
         for tier in self.tiers.values() {
-            match tier {
-                Tier::Code(backend) => backend.shutdown().await,
-                Tier::Browser(backend) => backend.shutdown().await,
+            if let Tier::Browser(backend) = tier {
+                backend.shutdown().await;
+            }
+        }
+        for tier in self.tiers.values() {
+            if let Tier::Code(backend) = tier {
+                backend.shutdown().await;
             }
         }
     }
