@@ -31,12 +31,16 @@ fetch('/missing').then(() => { document.title = 'fetched'; throw new Error('boom
 LONG = f"<title>Long</title><style>body{{margin:0}}div{{height:{SECTION}px;width:400px}}</style>" + "".join(
     f"<div id=s{number} style='background:hsl({number * 30},80%,60%)'>Abschnitt {number}</div>" for number in range(SECTIONS)
 )
+# Ten red pixels at the right edge of a page that is scrolled.
+EDGE = """<title>Edge</title><style>body{margin:0}#e{position:absolute;right:0;top:0;width:10px;height:2000px;background:#f00}</style>
+<div id=e></div>"""
 PAGES = {
     "/": LOGIN,
     "/more": MORE,
     "/tab": "<title>Tab</title><h1>A new tab</h1>",
     "/talkative": TALKATIVE,
     "/long": LONG,
+    "/edge": EDGE,
     "/loop": "<title>Loop</title><button onclick='for(;;);'>loop</button>",
     "/form": "<form method=post action=/upload enctype=multipart/form-data><input type=file name=f id=f multiple><button>Send</button></form>",
 }
