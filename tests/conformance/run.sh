@@ -8,8 +8,9 @@ cache=${CLOISTER_CACHE:-$HOME/.cache/cloister}
 venv=$cache/conformance-venv
 js=$cache/conformance-js
 
-# Whatever the lock files say is made anew; whatever they said before is taken as it lies there.
-made_from() { sha256sum "$@" | sha256sum | cut -d ' ' -f 1; }
+# Whatever the lock files say is made anew; whatever they said before is taken as it lies there. Contents only: where a clone lies
+# must not count, since all clones share the cache.
+made_from() { cat "$@" | sha256sum | cut -d ' ' -f 1; }
 if [ "$(cat "$venv/made-from" 2>/dev/null)" != "$(made_from "$here/requirements.txt")" ]; then
     echo "conformance: installing the Python clients"
     rm -rf "$venv"
