@@ -10,11 +10,16 @@ import json
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
+import urllib.parse
 
 import pytest
 from playwright.sync_api import Error, sync_playwright
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
+
+from test_live_view import until
 
 BROWSER = "aws.browser.v1"
 PROGRAM = pathlib.Path(__file__).parent / "js" / "puppeteer.mjs"
@@ -169,8 +174,8 @@ def test_results_of_twenty_megabytes_arrive_whole_while_others_work(join):
 class Raw:
     """A WebSocket without a client library around it, on the first page of the browser."""
 
-    def __init__(self, endpoint: str):
-        self.socket, self.number = connect(endpoint, max_size=None, max_queue=1), 0
+    def __init__(self, endpoint: str, **options):
+        self.socket, self.number = connect(endpoint, max_size=None, max_queue=1, **options), 0
         target = self.result(self.send("Target.getTargets"))["targetInfos"][0]["targetId"]
         self.session = self.result(self.send("Target.attachToTarget", targetId=target, flatten=True))["sessionId"]
 
@@ -212,6 +217,43 @@ def test_a_client_that_reads_nothing_holds_up_nobody(join, endpoint):
         assert looker.result(looker.evaluate("6 * 7"))["result"]["value"] == 42
         assert page.screenshot().startswith(b"\x89PNG")
     assert typed(page, TEXT) == TEXT
+
+
+def narrow(endpoint: str) -> socket.socket:
+    """A connection on which next to nothing waits in this machine's kernel for who does not read."""
+    where, narrow = urllib.parse.urlsplit(endpoint), socket.socket()
+    # Before it connects: the window that it offers is decided then.
+    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    narrow.connect((where.hostname, where.port))
+    return narrow
+
+
+def test_a_client_that_reads_slower_than_its_browser_writes_is_closed_with_a_reason(join, endpoint):
+    page = opened(join(), "working")
+    with Raw(endpoint, sock=narrow(endpoint)) as slow, Raw(endpoint) as looker:
+        width = lambda: looker.result(looker.evaluate("innerWidth"))["result"]["value"]  # noqa: E731
+        # What a client has laid over the page goes with it: that tells when it is closed, and its own connection stays unread.
+        size = {"width": 400, "height": 300, "deviceScaleFactor": 1, "mobile": False}
+        slow.result(slow.send("Emulation.setDeviceMetricsOverride", slow.session, **size))
+        assert width() == 400
+        # More than an outbox holds and everything on the way to it.
+        asked = [slow.evaluate(f"'x'.repeat({LARGE})") for _ in range(16)]
+        until(lambda: typed(page, TEXT) == TEXT and width() > 400)
+        # What was on its way comes first, whole, and then why nothing comes any more.
+        arrived = []
+        with pytest.raises(ConnectionClosed) as closed:
+            while True:
+                answer = json.loads(slow.socket.recv(timeout=40))
+                if "id" in answer:
+                    arrived.append(answer["id"])
+                    assert len(answer["result"]["result"]["value"]) == LARGE
+        assert closed.value.rcvd.code == 4008 and closed.value.rcvd.reason.startswith("too slow")
+        assert arrived == asked[: len(arrived)] and len(arrived) < len(asked)
+        assert width() > 400
+    assert typed(page, TEXT) == TEXT
+    # It may come again.
+    with Raw(endpoint) as again:
+        assert again.result(again.evaluate("6 * 7"))["result"]["value"] == 42
 
 
 def test_playwright_finds_the_stream_from_an_http_address(join, endpoint):

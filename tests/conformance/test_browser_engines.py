@@ -21,7 +21,12 @@ REACH = """async url => {
         fetch(url + 'fetch', {mode: 'no-cors'}).catch(() => null),
         tried(done => { const image = new Image(); image.onload = image.onerror = done; image.src = url + 'image'; }),
         tried(done => { new WebSocket(url.replace('http', 'ws') + 'socket').onerror = done; }),
-        tried(done => { const frame = document.createElement('iframe'); frame.onload = done; frame.src = url + 'frame'; document.body.append(frame); }),
+        tried(done => {
+            const frame = document.createElement('iframe');
+            frame.onload = done;
+            frame.src = url + 'frame';
+            document.body.append(frame);
+        }),
     ]);
 }"""
 # What a page can tell a whole Chromium by.
