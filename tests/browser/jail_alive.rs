@@ -155,7 +155,7 @@ async fn a_hungry_page_costs_the_page_and_not_the_browser() {
     let Some(rig) = rig(policy) else { return };
     let mut browser = launch(&rig).await;
     if browser.wall("cgroup") == "none" {
-        cloister_tests::needs::skip("memory is limited by cgroups, which this user may not make");
+        cloister_tests::needs::skip_unless_root("memory is limited by cgroups, which this user may not make");
         browser.stop().await;
         return rig.end().await;
     }

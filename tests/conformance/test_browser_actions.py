@@ -132,10 +132,6 @@ POINT = """(async () => {
 })()"""
 
 
-@pytest.mark.xfail(
-    raises=AssertionError,
-    reason="a picture beyond the viewport is laid out without the scroll bar, and cut to what the page was with it",
-)
 @pytest.mark.parametrize("of, left", [({"fullPage": True}, [255, 255, 255]), ({"selector": "#e"}, [255, 0, 0])])
 def test_a_picture_of_a_scrolled_page_has_its_right_edge_and_leaves_the_page_as_it_was(browser, site, of, left):  # noqa: F811
     width = {"evaluate": {"expression": "document.documentElement.scrollWidth"}}

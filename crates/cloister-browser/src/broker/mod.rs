@@ -29,8 +29,8 @@ use tokio::time::timeout;
 
 /// How long attaching and detaching may take: the browser process answers, not a page.
 const LIMIT: Duration = Duration::from_secs(10);
-/// How long a client that is being closed may take to hear why.
-const FAREWELL: Duration = Duration::from_secs(10);
+/// How long a client that is being closed may take to hear why: one that was cut for reading too slowly reads on for a while.
+const FAREWELL: Duration = Duration::from_secs(120);
 /// Messages that wait for the client's socket. Few, since each may be large; what waits, waits in the outbox.
 const CHANNEL: usize = 2;
 /// Messages of a client that wait for the broker: the client itself can keep the next one.
