@@ -102,7 +102,10 @@ def test_stock_boto3_waits_and_tries_again_when_it_is_throttled(session):
 def test_an_operation_that_is_not_offered_answers_a_typed_error(aws):
     control = boto3.client("bedrock-agentcore-control")
     for call, arguments in [
-        (aws.start_browser_session, {"browserIdentifier": "aws.browser.v1"}),
+        (
+            aws.save_browser_session_profile,
+            {"profileIdentifier": "profile-abcdefghij", "browserIdentifier": "aws.browser.v1", "sessionId": "s"},
+        ),
         (aws.list_events, {"memoryId": "memory-abcdefghij", "sessionId": "s", "actorId": "a"}),
         (control.list_memories, {}),
     ]:
