@@ -42,7 +42,7 @@ struct Kept {
 
 /// The browser whose sessions come from the pool, and its policy: `browser`, apart from that.
 pub const READY: &str = "ready-browser";
-/// What `browser` narrows. A policy that starts from the pool cannot extend one that does not.
+/// What `browser` narrows.
 const OPEN: &str = include_str!("../../policies/browser-open.toml");
 
 impl Server {
@@ -63,6 +63,7 @@ impl Server {
         let log = File::create(data.path().join("log")).map_err(Failure::io("make a log file"))?;
         let mut command = Command::new(&binary);
         command.args(["serve", "--listen", "127.0.0.1:0", "--pool", &kept.sandboxes.to_string()]);
+        command.args(["--browser-pool", if kept.browser { "1" } else { "0" }]);
         if kept.browser {
             let (config, policies) = ready_browser(data.path()).map_err(Failure::io("write a policy"))?;
             command.arg("--config").arg(config).arg("--policies").arg(policies);
@@ -179,11 +180,11 @@ impl Drop for Server {
 fn ready_browser(folder: &Path) -> std::io::Result<(PathBuf, PathBuf)> {
     let (config, policies) = (folder.join("config.toml"), folder.join("policies"));
     fs::create_dir(&policies)?;
-    let policy = OPEN
-        .replace("\nstart = \"exec\"\n", "\nstart = \"pool\"\n")
-        .replace("\nmode = \"open\"\n", "\nmode = \"none\"\n");
+    let policy = OPEN.replace("\nmode = \"open\"\n", "\nmode = \"none\"\n");
     fs::write(policies.join(format!("{READY}.toml")), policy)?;
-    fs::write(&config, format!("[interpreters.{READY}]\npolicy = \"{READY}\"\n"))?;
+    // The system's browser as well, or a browser of its policy would be kept ready beside.
+    let ids = [READY, "\"aws.browser.v1\""];
+    fs::write(&config, ids.map(|id| format!("[interpreters.{id}]\npolicy = \"{READY}\"\n")).concat())?;
     Ok((config, policies))
 }
 
