@@ -13,10 +13,10 @@ mod name;
 
 use crate::files::tool;
 use crate::filter::DOWNLOADS;
-use crate::lock::lock;
 use cloister_core::backend::Interpreter;
 use cloister_core::command::{NewFile, ToolCall};
 use cloister_core::event::Outcome;
+use cloister_core::lock::lock;
 use serde::Deserialize;
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex};

@@ -22,7 +22,6 @@ mod events;
 mod files;
 mod filter;
 mod launch;
-mod lock;
 mod mux;
 mod page;
 mod pages;

@@ -12,7 +12,7 @@
 use crate::call_error::CallError;
 use crate::envelope::{Head, Incoming};
 use crate::events::{BACKLOG, CdpEvent};
-use crate::lock::lock;
+use cloister_core::lock::lock;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};

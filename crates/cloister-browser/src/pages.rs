@@ -10,8 +10,8 @@
 use crate::call_error::CallError;
 use crate::connection::Connection;
 use crate::events::{CdpEvent, Events, LAGGED};
-use crate::lock::lock;
 use cloister_core::browser::Viewport;
+use cloister_core::lock::lock;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;

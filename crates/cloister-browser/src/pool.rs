@@ -1,8 +1,8 @@
 //! Ready browsers of one policy: launched and attached ahead of time, used once, refilled in the background.
 
 use crate::launch::Launched;
-use crate::lock::lock;
 use cloister_core::browser::{BrowserHost, Proxies, Viewport};
+use cloister_core::lock::lock;
 use cloister_core::policy::Policy;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};

@@ -9,7 +9,7 @@
 
 use crate::call_error::CallError;
 use crate::connection::Connection;
-use crate::lock::lock;
+use cloister_core::lock::lock;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};

@@ -17,7 +17,7 @@ pub mod egress;
 pub mod error;
 pub mod event;
 pub mod id;
-mod lock;
+pub mod lock;
 pub mod policy;
 pub mod recording;
 pub mod session;

@@ -14,10 +14,11 @@ use cloister_core::SandboxId;
 use cloister_core::backend::{EventSink, Interpreter, InvokeError, StartError, StopReport, Unavailable};
 use cloister_core::browser::{BrowserHost, Chromium, Proxies};
 use cloister_core::command::ToolCall;
+use cloister_core::lock::lock;
 use cloister_core::policy::Policy;
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 /// The browsers that run, by their sandbox: whoever holds one sees an [`Interpreter`], and its life is set through it.
@@ -62,10 +63,6 @@ impl BrowserHost for ProcessBackend {
         let browser = browser.ok_or_else(|| step(io::ErrorKind::NotConnected.into()))?;
         browser.set_ttl(ttl).await.map_err(step)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[async_trait]

@@ -2,6 +2,7 @@
 
 use crate::translate;
 use bytes::Bytes;
+use cloister_core::lock::lock;
 use cloister_jail::fdpass;
 use cloister_jail::guest::frame::{self, CONTROL, HEADER, Lengths, Reader};
 use cloister_jail::guest::message::{Handed, PROTOCOL, Reply, Request};
@@ -10,7 +11,7 @@ use std::io::{self, Write};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -195,10 +196,6 @@ impl Control {
         *place = Some(writer);
         Ok(())
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Reads until the channel ends, and returns how, with the reason if init gave one.

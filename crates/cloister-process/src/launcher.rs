@@ -7,6 +7,7 @@
 //! ```
 
 use crate::orders::{self, OrderError, Orders};
+use cloister_core::lock::lock;
 use cloister_jail::plan::Order;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -14,7 +15,7 @@ use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// How long a launcher may take to end when it is told to: it ends its zygotes first.
@@ -51,7 +52,7 @@ impl Launcher {
     }
 
     fn orders(&self) -> io::Result<Arc<Orders>> {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = lock(&self.running);
         let Some(current) = running.as_mut() else {
             return Err(io::Error::other("the launcher has been ended"));
         };
@@ -67,7 +68,7 @@ impl Launcher {
 
     /// Ends it. Sandboxes that are still there live on until their own limits.
     pub(crate) fn end(&self) {
-        let ended = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let ended = lock(&self.running).take();
         if let Some(mut running) = ended {
             running.orders.end();
             running.wait();

@@ -1,13 +1,14 @@
 //! Orders to a launcher or a zygote: one at a time over a SEQPACKET socket, answered with a pidfd.
 
+use cloister_core::lock::lock;
 use cloister_jail::Errno;
 use cloister_jail::fdpass;
 use cloister_jail::plan::{Answer, Order};
 use nix::sys::socket::{AddressFamily, Shutdown, SockFlag, SockType, shutdown, socketpair};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// The other end of an order socket.
@@ -59,7 +60,7 @@ impl Orders {
 
     /// Gives an order and waits for the pidfd. Blocking; to be called off the async threads.
     pub(crate) fn give(&self, order: &Order, fds: &[RawFd]) -> Result<OwnedFd, OrderError> {
-        let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        let socket = lock(&self.socket);
         let refused = |text: &str| OrderError::Refused(io::Error::other(text.to_owned()));
         // A late answer to this order would be taken for the answer to the next one, and with it another session's sandbox.
         let broken = |error: io::Error| {
@@ -95,7 +96,7 @@ impl Orders {
 
     /// Waits for a zygote's word that its imports are done. Blocking.
     pub(crate) fn wait_ready(&self) -> io::Result<()> {
-        let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        let socket = lock(&self.socket);
         match fdpass::receive::<Answer>(&*socket)? {
             Some((Answer::Ready, _)) => Ok(()),
             Some(_) => Err(io::Error::other("an answer out of turn")),
@@ -108,7 +109,7 @@ impl Orders {
 
     /// Lets the other end know that there are no more orders.
     pub(crate) fn end(&self) {
-        self.close(&self.socket.lock().unwrap_or_else(PoisonError::into_inner));
+        self.close(&lock(&self.socket));
     }
 
     fn close(&self, socket: &OwnedFd) {

@@ -2,9 +2,10 @@
 
 use crate::maker::Maker;
 use crate::sandbox::Sandbox;
+use cloister_core::lock::lock;
 use cloister_core::policy::{Policy, StartMode};
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
@@ -190,8 +191,4 @@ async fn destroy(sandbox: Sandbox) {
     for left in sandbox.destroy().await.left_behind {
         tracing::warn!(left, "left behind by a ready sandbox");
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,6 +4,7 @@ use crate::control::Control;
 use crate::remains::Remains;
 use cloister_core::SandboxId;
 use cloister_core::backend::StopReport;
+use cloister_core::lock::lock;
 use cloister_jail::cgroup::{Gauges, Usage};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,7 +27,7 @@ pub(crate) struct Sandbox {
 impl Sandbox {
     /// Kills everything in it and removes what it had. The second call does nothing.
     pub(crate) async fn destroy(&self) -> StopReport {
-        let remains = self.remains.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let remains = lock(&self.remains).take();
         let Some(remains) = remains else { return StopReport::default() };
         let destroyed = tokio::task::spawn_blocking(move || remains.take_down()).await;
         destroyed.unwrap_or_else(|e| StopReport { killed: false, left_behind: vec![e.to_string()] })
@@ -34,7 +35,7 @@ impl Sandbox {
 
     /// Its init's number on this host; `None` when it has been taken down.
     pub(crate) fn init(&self) -> Option<i32> {
-        let remains = self.remains.lock().unwrap_or_else(PoisonError::into_inner);
+        let remains = lock(&self.remains);
         cloister_jail::pid_of(remains.as_ref()?.pidfd.as_ref()?)
     }
 

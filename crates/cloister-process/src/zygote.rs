@@ -10,6 +10,7 @@ use crate::ids::Ids;
 use crate::image::Image;
 use crate::launcher::Launcher;
 use crate::orders::{self, Orders};
+use cloister_core::lock::lock;
 use cloister_jail::plan::{Order, VERSION, ZygotePlan};
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -17,7 +18,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Sandboxes of one zygote. Its children share hash seed and address layout, so a leak in one would help in all (process.md §3.1).
@@ -164,10 +165,6 @@ impl Zygotes {
         slots.retain(|other, slot| other == key || slot.try_lock().map_or(true, |slot| slot.is_fresh()));
         Arc::clone(slots.entry(key.to_owned()).or_default())
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What the zygote's log ends with: the reason, in most cases.

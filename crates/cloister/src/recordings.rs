@@ -12,12 +12,13 @@
 //! INVARIANT: names of folders are session ids, which this server has made; nothing of a guest becomes a path.
 
 use cloister_core::SessionId;
+use cloister_core::lock::lock;
 use cloister_core::recording::{Frame, RecordingError, RecordingSink, Recordings, Summary};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 const EVENTS: &str = "events.ndjson";
 const FRAMES: &str = "frames.bin";
@@ -55,13 +56,13 @@ impl FileRecordings {
 
 impl RecordingSink for FileSink {
     fn line(&self, line: &str) -> Result<(), RecordingError> {
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = lock(&self.files);
         // In one piece: a reader sees whole lines.
         files.events.write_all(format!("{line}\n").as_bytes()).map_err(failed("writing an event"))
     }
 
     fn frame(&self, at: u64, page: u32, jpeg: &[u8]) -> Result<(), RecordingError> {
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = lock(&self.files);
         let write = |files: &mut Files| {
             let length = u32::try_from(jpeg.len()).map_err(io::Error::other)?;
             files.frames.write_all(jpeg)?;

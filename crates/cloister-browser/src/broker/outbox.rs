@@ -1,8 +1,8 @@
 //! What waits for a client: bounded in bytes and messages; screencast frames are dropped first, then the client is too slow.
 
-use crate::lock::lock;
 use cloister_core::browser::ToClient;
 use cloister_core::browser::cdp::MESSAGE_MAX;
+use cloister_core::lock::lock;
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use tokio::sync::{Notify, watch};

@@ -1,7 +1,7 @@
 //! Stream handles that a client was given: read from the answers to its own calls.
 
 use crate::envelope::{Head, Incoming};
-use crate::lock::lock;
+use cloister_core::lock::lock;
 use serde_json::Value;
 use std::collections::HashSet;
 use std::sync::Mutex;

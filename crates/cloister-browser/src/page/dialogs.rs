@@ -2,9 +2,9 @@
 
 use super::run::Run;
 use crate::call_error::CallError;
-use crate::lock::lock;
 use crate::tab::{Dialog, Tab};
 use cloister_core::browser::page::Given;
+use cloister_core::lock::lock;
 use serde_json::json;
 use std::sync::Mutex;
 use std::time::Duration;

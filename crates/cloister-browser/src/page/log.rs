@@ -2,7 +2,7 @@
 //!
 //! A page chooses what it logs and how much: entries are cut, the oldest go first, and how many have gone is told.
 
-use crate::lock::lock;
+use cloister_core::lock::lock;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::VecDeque;

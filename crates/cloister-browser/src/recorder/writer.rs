@@ -121,7 +121,7 @@ fn full(sink: &dyn RecordingSink, what: &str) -> Result<(), RecordingError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lock::lock;
+    use cloister_core::lock::lock;
     use std::sync::Mutex;
 
     #[derive(Default)]
