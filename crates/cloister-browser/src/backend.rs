@@ -3,7 +3,7 @@
 use crate::browser::ChromiumBrowser;
 use crate::filter::Table;
 use crate::launch::Launched;
-use crate::pool::Pool;
+use crate::pool::{Browsers, Pool};
 use async_trait::async_trait;
 use cloister_core::backend::{StartError, Unavailable};
 use cloister_core::browser::{Browser, BrowserBackend, BrowserHost, BrowserSpec, Proxies};
@@ -46,7 +46,8 @@ impl ChromiumBackend {
         let pooled = policies.iter().filter(|p| p.tier == "browser" && p.start == StartMode::Pool);
         let pools = pooled
             .filter(|_| config.pool_size > 0)
-            .map(|policy| Pool::new(Arc::clone(&host), Arc::clone(policy), config.pool_size))
+            .map(|policy| Browsers { host: Arc::clone(&host), policy: Arc::clone(policy) })
+            .map(|browsers| Pool::new(browsers, config.pool_size))
             .collect();
         Ok(Arc::new(Self { host, table, config, pools }))
     }
@@ -88,8 +89,10 @@ impl BrowserBackend for ChromiumBackend {
 
     async fn start(&self, spec: BrowserSpec) -> Result<Arc<dyn Browser>, StartError> {
         // Upstream proxies belong to the sandbox's way out, which a ready one already has.
-        let pool =
-            self.pools.iter().find(|pool| spec.proxies == Proxies::default() && pool.serves(&spec.policy));
+        let pool = self
+            .pools
+            .iter()
+            .find(|pool| spec.proxies == Proxies::default() && pool.stock().serve(&spec.policy));
         if let Some(ready) = pool.and_then(|pool| pool.take()) {
             match self.hand_over(&ready, &spec).await {
                 Ok(()) => return Ok(self.session(ready, &spec)),

@@ -19,6 +19,7 @@ pub mod event;
 pub mod id;
 pub mod lock;
 pub mod policy;
+pub mod ready;
 pub mod recording;
 pub mod session;
 pub mod store;

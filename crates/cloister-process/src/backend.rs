@@ -4,7 +4,7 @@ use crate::browser::Browsers;
 use crate::interpreter::ProcessInterpreter;
 use crate::launcher::Launcher;
 use crate::maker::Maker;
-use crate::pool::Pool;
+use crate::pool::{Pool, Sandboxes};
 use crate::reconcile;
 use crate::sandbox::Sandbox;
 use async_trait::async_trait;
@@ -100,15 +100,18 @@ impl ProcessBackend {
             tracing::info!(ended, "ended sandboxes that an earlier server had left");
         }
         let pooled = policies.iter().filter(|p| p.tier == "process" && p.start == StartMode::Pool);
-        let pools = pooled.map(|policy| Pool::new(Arc::clone(policy), config.pool_size)).collect();
+        let size = config.pool_size;
         let maker = Arc::new(Maker::new(config, launcher, groups, findings));
+        let stock =
+            |policy: &Arc<Policy>| Sandboxes { maker: Arc::clone(&maker), policy: Arc::clone(policy) };
+        let pools = pooled.map(|policy| Pool::new(stock(policy), size)).collect();
         Ok(Arc::new(Self { maker, pools, browsers: Browsers::default(), _hold: hold }))
     }
 
     /// Starts to fill the pools. Inside the runtime.
     pub fn warm_up(&self) {
         for pool in &self.pools {
-            pool.fill(Arc::clone(&self.maker));
+            pool.fill();
         }
     }
 
@@ -123,7 +126,7 @@ impl ProcessBackend {
     }
 
     fn take_ready(&self, policy: &Policy) -> Option<Sandbox> {
-        self.pools.iter().find(|pool| pool.serves(policy))?.take()
+        self.pools.iter().find(|pool| pool.stock().serve(policy))?.take()
     }
 }
 
