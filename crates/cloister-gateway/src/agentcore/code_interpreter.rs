@@ -1,14 +1,14 @@
-//! The five Code Interpreter operations.
+//! The Code Interpreter operations but those that both kinds of sessions share (records.rs).
 //!
 //! ```text
-//! start · get · list · stop ─▶ SessionManager ─▶ JSON
+//! start · get ─▶ SessionManager ─▶ JSON
 //! invoke ─▶ SessionManager::invoke ─▶ collect ─┬─ ended within first_byte ─▶ 200 or an error with its own status
 //!                                              └─ still running ─▶ 200, heartbeat…, result or exception in the stream
 //! ```
 
 use super::event_stream::{CONTENT_TYPE, heartbeat};
 use super::result::{Options, events};
-use super::sessions::{self, Target, invoke_options, json, page, status_name, without};
+use super::sessions::{self, Target, invoke_options, json, status_name, without};
 use super::validate::Incoming;
 use super::{error, tool_call};
 use crate::answer::{Answer, collect};
@@ -19,9 +19,9 @@ use crate::timestamp::iso8601;
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, header};
 use bytes::Bytes;
-use cloister_core::error::{Error, Kind};
+use cloister_core::error::Error;
 use cloister_core::policy::Policy;
-use cloister_core::session::{SessionKind, SessionRecord, StartSession};
+use cloister_core::session::{SessionKind, StartSession};
 use cloister_core::{Principal, SessionId};
 use futures_util::stream;
 use serde::Serialize;
@@ -54,34 +54,6 @@ struct Got<'a> {
     created_at: String,
     session_timeout_seconds: u64,
     status: &'static str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Summary<'a> {
-    code_interpreter_identifier: &'a str,
-    session_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-    status: &'static str,
-    created_at: String,
-    last_updated_at: String,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Listed<'a> {
-    items: Vec<Summary<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_token: Option<String>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Stopped<'a> {
-    code_interpreter_identifier: &'a str,
-    session_id: &'a str,
-    last_updated_at: String,
 }
 
 /// `StartCodeInterpreterSession`
@@ -130,37 +102,6 @@ pub(super) async fn get(
         created_at: iso8601(record.created),
         session_timeout_seconds: record.ttl.as_secs(),
         status: status_name(record.status),
-    }))
-}
-
-/// `ListCodeInterpreterSessions`
-pub(super) async fn list(
-    gateway: &Gateway,
-    who: &Principal,
-    incoming: &Incoming<'_>,
-) -> Result<Response<Body>, Error> {
-    let key = target(gateway, incoming)?.key;
-    if gateway.manager().policy(key).is_none() {
-        return Err(Error::new(Kind::NotFound, format!("there is no code interpreter {key}")));
-    }
-    let (records, next_token) = page(gateway, who, key, incoming.body).await?;
-    Ok(json(&Listed { items: records.iter().map(summary).collect(), next_token }))
-}
-
-/// `StopCodeInterpreterSession`. Stopping a session that has ended succeeds, so that a retry does; an unknown
-/// one is not found.
-pub(super) async fn stop(
-    gateway: &Gateway,
-    who: &Principal,
-    incoming: &Incoming<'_>,
-) -> Result<Response<Body>, Error> {
-    let Target { identifier, key } = target(gateway, incoming)?;
-    let id = session_id(incoming.query("sessionId"))?;
-    let record = gateway.manager().stop(who, Some(key), &id).await?;
-    Ok(json(&Stopped {
-        code_interpreter_identifier: identifier,
-        session_id: record.id.as_str(),
-        last_updated_at: iso8601(record.updated),
     }))
 }
 
@@ -260,16 +201,5 @@ fn target<'a>(gateway: &Gateway, incoming: &'a Incoming<'_>) -> Result<Target<'a
 }
 
 fn session_id(text: Option<&str>) -> Result<SessionId, Error> {
-    sessions::session_id(text, "StartCodeInterpreterSession")
-}
-
-fn summary(record: &SessionRecord) -> Summary<'_> {
-    Summary {
-        code_interpreter_identifier: &record.interpreter,
-        session_id: record.id.as_str(),
-        name: record.name.as_deref(),
-        status: status_name(record.status),
-        created_at: iso8601(record.created),
-        last_updated_at: iso8601(record.updated),
-    }
+    sessions::session_id(SessionKind::Code, text)
 }

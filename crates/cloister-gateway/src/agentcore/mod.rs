@@ -15,6 +15,7 @@ mod event_stream;
 pub(crate) mod identifier;
 pub mod model;
 mod operations;
+mod records;
 mod result;
 mod sessions;
 pub(crate) mod stream;
@@ -34,6 +35,7 @@ use axum::extract::{Extension, Request, State};
 use axum::http::{Response, StatusCode};
 use cloister_core::Principal;
 use cloister_core::error::{Error, Field, Kind, Reason};
+use cloister_core::session::SessionKind;
 use operations::{Op, Routed, Row};
 use validate::Incoming;
 
@@ -118,13 +120,13 @@ async fn run(
     let answer = match row.op {
         Op::StartCodeInterpreterSession => code_interpreter::start(gateway, who, incoming).await,
         Op::GetCodeInterpreterSession => code_interpreter::get(gateway, who, incoming).await,
-        Op::ListCodeInterpreterSessions => code_interpreter::list(gateway, who, incoming).await,
-        Op::StopCodeInterpreterSession => code_interpreter::stop(gateway, who, incoming).await,
+        Op::ListCodeInterpreterSessions => records::list(gateway, who, SessionKind::Code, incoming).await,
+        Op::StopCodeInterpreterSession => records::stop(gateway, who, SessionKind::Code, incoming).await,
         Op::InvokeCodeInterpreter => code_interpreter::invoke(gateway, who, incoming).await,
         Op::StartBrowserSession => browser::start(gateway, who, incoming).await,
         Op::GetBrowserSession => browser::get(gateway, who, incoming).await,
-        Op::ListBrowserSessions => browser::list(gateway, who, incoming).await,
-        Op::StopBrowserSession => browser::stop(gateway, who, incoming).await,
+        Op::ListBrowserSessions => records::list(gateway, who, SessionKind::Browser, incoming).await,
+        Op::StopBrowserSession => records::stop(gateway, who, SessionKind::Browser, incoming).await,
         Op::UpdateBrowserStream => browser::update(gateway, who, incoming).await,
         Op::InvokeBrowser => browser::invoke(gateway, who, incoming).await,
     };

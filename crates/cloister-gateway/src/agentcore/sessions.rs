@@ -42,9 +42,13 @@ impl<'a> Target<'a> {
     }
 }
 
-/// The session id of a request, which the tables have checked if it is there; `start` is the operation that gives one.
-pub(super) fn session_id(text: Option<&str>, start: &str) -> Result<SessionId, Error> {
+/// The session id of a request, which the tables have checked if it is there.
+pub(super) fn session_id(kind: SessionKind, text: Option<&str>) -> Result<SessionId, Error> {
     text.and_then(SessionId::parse).ok_or_else(|| {
+        let start = match kind {
+            SessionKind::Code => "StartCodeInterpreterSession",
+            SessionKind::Browser => "StartBrowserSession",
+        };
         let message = format!("Member must not be null: it is the sessionId that {start} returned");
         field_error(vec![Field { name: "sessionId".into(), message }])
     })

@@ -1,19 +1,19 @@
-//! The six browser operations.
+//! The browser operations but those that both kinds of sessions share (records.rs).
 //!
 //! ```text
-//! start (start.rs) · get · list · stop (records.rs) · update (streams.rs) ─▶ SessionManager ─▶ JSON
+//! start (start.rs) · get (get.rs) · update (streams.rs) ─▶ SessionManager ─▶ JSON
 //! invoke (invoke.rs): body ─action.rs─▶ Action ─▶ SessionManager::invoke ─▶ SUCCESS or FAILED, as the action went
 //! ```
 
 mod action;
+mod get;
 mod invoke;
 mod proxies;
-mod records;
 mod start;
 mod streams;
 
+pub(super) use get::get;
 pub(super) use invoke::invoke;
-pub(super) use records::{get, list, stop};
 pub(super) use start::start;
 pub(super) use streams::{perform, update};
 
@@ -74,5 +74,5 @@ fn target<'a>(gateway: &Gateway, incoming: &'a Incoming<'_>) -> Result<Target<'a
 }
 
 fn session_id(text: Option<&str>) -> Result<SessionId, Error> {
-    sessions::session_id(text, "StartBrowserSession")
+    sessions::session_id(SessionKind::Browser, text)
 }

@@ -1,8 +1,8 @@
-//! `GetBrowserSession`, `ListBrowserSessions`, `StopBrowserSession`.
+//! `GetBrowserSession`.
 
 use super::proxies::{self, Shown};
 use super::{Streams, session_id, target};
-use crate::agentcore::sessions::{Target, json, page, status_name};
+use crate::agentcore::sessions::{Target, json, status_name};
 use crate::agentcore::validate::Incoming;
 use crate::live_view;
 use crate::native::recording;
@@ -12,8 +12,8 @@ use axum::body::Body;
 use axum::http::Response;
 use cloister_core::Principal;
 use cloister_core::browser::{StreamStatus, Viewport};
-use cloister_core::error::{Error, Kind};
-use cloister_core::session::{SessionRecord, Status};
+use cloister_core::error::Error;
+use cloister_core::session::Status;
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -41,34 +41,6 @@ struct Got<'a> {
 struct ViewPort {
     width: u32,
     height: u32,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Summary<'a> {
-    browser_identifier: &'a str,
-    session_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-    status: &'static str,
-    created_at: String,
-    last_updated_at: String,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Listed<'a> {
-    items: Vec<Summary<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_token: Option<String>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Stopped<'a> {
-    browser_identifier: &'a str,
-    session_id: &'a str,
-    last_updated_at: String,
 }
 
 /// `GetBrowserSession`. Streams, view port and proxies are a live session's only: nothing can be connected to any more.
@@ -105,45 +77,4 @@ pub(in crate::agentcore) async fn get(
         session_replay_artifact: recorded.then(|| recording::url(&gateway.config().public_url, &id)),
         last_updated_at: iso8601(record.updated),
     }))
-}
-
-/// `ListBrowserSessions`.
-pub(in crate::agentcore) async fn list(
-    gateway: &Gateway,
-    who: &Principal,
-    incoming: &Incoming<'_>,
-) -> Result<Response<Body>, Error> {
-    let key = target(gateway, incoming)?.key;
-    if gateway.manager().policy(key).is_none() {
-        return Err(Error::new(Kind::NotFound, format!("there is no browser {key}")));
-    }
-    let (records, next_token) = page(gateway, who, key, incoming.body).await?;
-    Ok(json(&Listed { items: records.iter().map(summary).collect(), next_token }))
-}
-
-/// `StopBrowserSession`. Stopping a session that has ended succeeds, so that a retry does; an unknown one is not found.
-pub(in crate::agentcore) async fn stop(
-    gateway: &Gateway,
-    who: &Principal,
-    incoming: &Incoming<'_>,
-) -> Result<Response<Body>, Error> {
-    let Target { identifier, key } = target(gateway, incoming)?;
-    let id = session_id(incoming.query("sessionId"))?;
-    let record = gateway.manager().stop(who, Some(key), &id).await?;
-    Ok(json(&Stopped {
-        browser_identifier: identifier,
-        session_id: record.id.as_str(),
-        last_updated_at: iso8601(record.updated),
-    }))
-}
-
-fn summary(record: &SessionRecord) -> Summary<'_> {
-    Summary {
-        browser_identifier: &record.interpreter,
-        session_id: record.id.as_str(),
-        name: record.name.as_deref(),
-        status: status_name(record.status),
-        created_at: iso8601(record.created),
-        last_updated_at: iso8601(record.updated),
-    }
 }
