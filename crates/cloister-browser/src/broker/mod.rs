@@ -25,12 +25,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 
 /// How long attaching and detaching may take: the browser process answers, not a page.
 const LIMIT: Duration = Duration::from_secs(10);
-/// How long a client that is being closed may take to hear why: one that was cut for reading too slowly reads on for a while.
-const FAREWELL: Duration = Duration::from_secs(120);
 /// Messages that wait for the client's socket. Few, since each may be large; what waits, waits in the outbox.
 const CHANNEL: usize = 2;
 /// Messages of a client that wait for the broker: the client itself can keep the next one.
@@ -163,7 +160,9 @@ impl Broker {
         let _ = self.connection.detach(&client.root, LIMIT).await;
         (self.on_leave)();
         if let Some(close) = unsent {
-            let _ = timeout(FAREWELL, sender.send(close)).await;
+            // Only the word waits, for as long as the client's socket does: until it is taken, or the socket is given up.
+            drop((client, self));
+            let _ = sender.send(close).await;
         }
     }
 
