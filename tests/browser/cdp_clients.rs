@@ -136,7 +136,7 @@ async fn a_page_can_be_a_client_s_root() {
         assert_eq!(targets[0]["type"], "page");
         let mut wire = browser.connect(Role::Driver, Some(id)).await.unwrap();
         let call = json!({"id": 1, "method": "Runtime.evaluate", "params": {"expression": "6 * 7"}});
-        wire.to_browser.send(call.to_string()).await.unwrap();
+        wire.to_browser.send(call.to_string().into()).await.unwrap();
         let answer = format!("{:?}", wire.from_browser.recv().await.unwrap());
         assert!(answer.contains("42") && !answer.contains("sessionId"), "{answer}");
         let missing = browser.connect(Role::Driver, Some("nothing".to_owned())).await;
@@ -151,7 +151,7 @@ async fn a_crashed_page_is_revived_by_a_navigation() {
         let mut client = Client::connect(browser, Role::Driver).await;
         let (_, session) = client.open("about:blank").await;
         let crash = json!({"id": 900, "method": "Page.crash", "sessionId": session});
-        client.wire.to_browser.send(crash.to_string()).await.unwrap();
+        client.wire.to_browser.send(crash.to_string().into()).await.unwrap();
         client.event("Inspector.targetCrashed").await;
         client
             .call(Some(&session), "Page.navigate", json!({"url": "data:text/html,<title>again</title>"}))

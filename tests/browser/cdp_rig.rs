@@ -74,7 +74,7 @@ impl Client {
         if let Some(session) = session {
             message["sessionId"] = session.into();
         }
-        self.wire.to_browser.send(message.to_string()).await.unwrap();
+        self.wire.to_browser.send(message.to_string().into()).await.unwrap();
         loop {
             let message = self.message().await.unwrap();
             if message["id"] == self.last {

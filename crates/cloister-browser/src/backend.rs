@@ -6,7 +6,7 @@ use crate::launch::Launched;
 use crate::pool::{Browsers, Pool};
 use async_trait::async_trait;
 use cloister_core::backend::{StartError, Unavailable};
-use cloister_core::browser::{Browser, BrowserBackend, BrowserHost, BrowserSpec, Proxies};
+use cloister_core::browser::{Browser, BrowserBackend, BrowserHost, BrowserSpec, Budget, Proxies};
 use cloister_core::policy::{Policy, StartMode};
 use std::io;
 use std::sync::Arc;
@@ -18,11 +18,28 @@ pub struct BrowserConfig {
     pub pool_size: usize,
     /// CDP clients that may be connected to one session at once.
     pub clients: usize,
+    /// Bytes of CDP messages that the server holds for all sessions together.
+    pub memory: usize,
+    /// Of these, bytes that one session may hold.
+    pub session_memory: usize,
 }
 
 impl Default for BrowserConfig {
     fn default() -> Self {
-        Self { pool_size: 1, clients: 16 }
+        Self { pool_size: 1, clients: 16, memory: 1 << 30, session_memory: 256 << 20 }
+    }
+}
+
+/// Gives each browser its share of the budget.
+#[derive(Clone)]
+pub(crate) struct Shares {
+    server: Budget,
+    session: usize,
+}
+
+impl Shares {
+    pub(crate) fn share(&self) -> Budget {
+        self.server.share(self.session)
     }
 }
 
@@ -32,6 +49,7 @@ pub struct ChromiumBackend {
     table: Arc<Table>,
     config: BrowserConfig,
     pools: Vec<Arc<Pool>>,
+    shares: Shares,
 }
 
 impl ChromiumBackend {
@@ -43,13 +61,18 @@ impl ChromiumBackend {
         policies: &[Arc<Policy>],
     ) -> Result<Arc<Self>, String> {
         let table = Arc::new(Table::built_in()?);
+        let shares = Shares { server: Budget::new(config.memory), session: config.session_memory };
         let pooled = policies.iter().filter(|p| p.tier == "browser" && p.start == StartMode::Pool);
         let pools = pooled
             .filter(|_| config.pool_size > 0)
-            .map(|policy| Browsers { host: Arc::clone(&host), policy: Arc::clone(policy) })
+            .map(|policy| Browsers {
+                host: Arc::clone(&host),
+                policy: Arc::clone(policy),
+                shares: shares.clone(),
+            })
             .map(|browsers| Pool::new(browsers, config.pool_size))
             .collect();
-        Ok(Arc::new(Self { host, table, config, pools }))
+        Ok(Arc::new(Self { host, table, config, pools, shares }))
     }
 
     /// Starts to fill the pools. Inside the runtime.
@@ -103,7 +126,8 @@ impl BrowserBackend for ChromiumBackend {
             }
         }
         let (policy, proxies) = (Arc::clone(&spec.policy), spec.proxies.clone());
-        let launched = Launched::new(self.host.as_ref(), policy, proxies, spec.viewport).await?;
+        let share = self.shares.share();
+        let launched = Launched::new(self.host.as_ref(), policy, proxies, spec.viewport, share).await?;
         if let Err(error) = self.hand_over(&launched, &spec).await {
             launched.destroy().await;
             return Err(error);

@@ -9,9 +9,10 @@ use crate::call_error::CallError;
 use crate::envelope;
 use crate::events::Events;
 use crate::mux::Mux;
-use crate::transport::{self, QUEUE, Queued};
+use crate::transport::{self, QUEUE, Queued, Read};
 use chromiumoxide_types::Command;
 use cloister_core::browser::cdp::MESSAGE_MAX;
+use cloister_core::browser::{Budget, Held};
 use serde_json::{Value, json};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -34,6 +35,7 @@ pub struct Connection {
     mux: Arc<Mux>,
     queue: mpsc::Sender<Queued>,
     room: Arc<Semaphore>,
+    budget: Budget,
     _tasks: Arc<Tasks>,
 }
 
@@ -64,15 +66,21 @@ impl Drop for Waiting<'_> {
 }
 
 impl Connection {
-    /// Takes over a pipe: `to` is what Chromium reads, `from` what it writes. Called inside of the runtime.
-    pub fn open(to: OwnedFd, from: OwnedFd) -> io::Result<Self> {
+    /// Takes over a pipe: `to` is what Chromium reads, `from` what it writes; `budget` is what its messages may take. Called inside
+    /// of the runtime.
+    pub fn open(to: OwnedFd, from: OwnedFd, budget: Budget) -> io::Result<Self> {
         let sender = pipe::Sender::from_owned_fd(to)?;
         let receiver = pipe::Receiver::from_owned_fd(from)?;
         let mux = Mux::new();
         let (queue, waiting) = mpsc::channel(QUEUE);
         let reads = Arc::clone(&mux);
+        let held = budget.none();
         let reader = tokio::spawn(async move {
-            let reason = transport::read(receiver, MESSAGE_MAX, |message| reads.dispatch(message)).await;
+            let reason = transport::read(receiver, MESSAGE_MAX, held, |read| match read {
+                Read::Message(bytes, held) => reads.dispatch(bytes, held),
+                Read::Lost(lost) => reads.lost(lost),
+            });
+            let reason = reason.await;
             reads.end(&reason);
         });
         let writes = Arc::clone(&mux);
@@ -83,7 +91,7 @@ impl Connection {
         });
         let tasks =
             Tasks { mux: Arc::clone(&mux), reader: reader.abort_handle(), writer: writer.abort_handle() };
-        Ok(Self { mux, queue, room: Arc::new(Semaphore::new(ROOM)), _tasks: Arc::new(tasks) })
+        Ok(Self { mux, queue, room: Arc::new(Semaphore::new(ROOM)), budget, _tasks: Arc::new(tasks) })
     }
 
     /// One call; `session` `None` is the browser itself. Answers within `limit`, whatever the browser does.
@@ -94,6 +102,17 @@ impl Connection {
         params: Value,
         limit: Duration,
     ) -> Result<Value, CallError> {
+        self.call_held(session, method, params, limit).await.map(|(answer, _)| answer)
+    }
+
+    /// As [`Self::call`], with what the answer holds of the session's budget.
+    pub(crate) async fn call_held(
+        &self,
+        session: Option<&str>,
+        method: &str,
+        params: Value,
+        limit: Duration,
+    ) -> Result<(Value, Held), CallError> {
         let (id, answer) = self.mux.expect(session.unwrap_or_default(), method)?;
         let waiting = Waiting { mux: &self.mux, id };
         let message = envelope::request(id, method, Some(&params.to_string()), session);
@@ -162,6 +181,11 @@ impl Connection {
         self.mux.lives()
     }
 
+    /// What messages of this browser and its clients may take.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
     pub(crate) fn mux(&self) -> &Arc<Mux> {
         &self.mux
     }
@@ -169,7 +193,7 @@ impl Connection {
     /// Puts a finished message into the writer's queue, and waits while it is full.
     pub(crate) async fn send(&self, message: Vec<u8>) -> Result<(), CallError> {
         let room = self.room(message.len()).await?;
-        self.send_in(room, message).await
+        self.send_in(room, message, Held::default()).await
     }
 
     /// Waits until so many bytes may wait for the browser. Whoever came first is served first.
@@ -183,8 +207,13 @@ impl Connection {
     }
 
     /// As [`Self::send`], for who has the room already.
-    pub(crate) async fn send_in(&self, room: OwnedSemaphorePermit, bytes: Vec<u8>) -> Result<(), CallError> {
-        self.queue.send(Queued { bytes, room: Some(room) }).await.map_err(|_| gone())
+    pub(crate) async fn send_in(
+        &self,
+        room: OwnedSemaphorePermit,
+        bytes: Vec<u8>,
+        held: Held,
+    ) -> Result<(), CallError> {
+        self.queue.send(Queued { bytes, room: Some(room), held }).await.map_err(|_| gone())
     }
 }
 
@@ -210,9 +239,12 @@ mod tests {
     async fn messages_for_a_browser_that_does_not_read_take_the_room_of_one() {
         let (sender, _reader) = pipe::pipe().unwrap();
         let (_writer, receiver) = pipe::pipe().unwrap();
-        let connection =
-            Connection::open(sender.into_blocking_fd().unwrap(), receiver.into_blocking_fd().unwrap())
-                .unwrap();
+        let connection = Connection::open(
+            sender.into_blocking_fd().unwrap(),
+            receiver.into_blocking_fd().unwrap(),
+            Budget::new(usize::MAX),
+        )
+        .unwrap();
         // One above the largest size is refused elsewhere; here it must not wait for ever.
         let first = connection.room(2 * MESSAGE_MAX).await.unwrap();
         let mut second = pin!(connection.room(0));
@@ -221,7 +253,7 @@ mod tests {
             _ = &mut second => panic!("there is no room"),
             () = std::future::ready(()) => {}
         }
-        connection.send_in(first, vec![b'x'; 1 << 20]).await.unwrap();
+        connection.send_in(first, vec![b'x'; 1 << 20], Held::default()).await.unwrap();
         tokio::select! {
             biased;
             _ = &mut second => panic!("the message has not been read"),

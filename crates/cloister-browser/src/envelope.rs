@@ -97,6 +97,51 @@ impl Incoming {
     }
 }
 
+/// Bytes of both ends of a message that say whose it is: a method, a session's id, and what is around them.
+pub(crate) const ENDS: usize = 512;
+
+/// A message of which nothing but the ends was kept.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Lost {
+    pub(crate) head: LostHead,
+    /// `None` is the root.
+    pub(crate) session: Option<String>,
+    /// A sentence.
+    pub(crate) why: String,
+}
+
+/// What it was.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum LostHead {
+    /// The answer to the call with this id.
+    Answer(i64),
+    /// An event, by its method.
+    Event(String),
+    /// Nobody knows.
+    Other,
+}
+
+impl Lost {
+    /// From the first and the last bytes of the message.
+    pub(crate) fn read(start: &[u8], end: &[u8], why: String) -> Self {
+        let text =
+            |bytes: &[u8], range| str::from_utf8(bytes.get::<Range<usize>>(range)?).ok().map(str::to_owned);
+        let head = match head(start) {
+            Some(Head::Answer(id)) => LostHead::Answer(id),
+            Some(Head::Event(range)) => text(start, range).map_or(LostHead::Other, LostHead::Event),
+            Some(Head::Other) | None => LostHead::Other,
+        };
+        Self { head, session: tail(end).and_then(|range| text(end, range)), why }
+    }
+}
+
+/// What a message takes at most when it is parsed to a tree of values: each comma and each colon is another one.
+pub(crate) fn parsed_cost(json: &[u8]) -> usize {
+    /// A value, its key and what lies around them.
+    const NODE: usize = 128;
+    json.len() + NODE * memchr::memchr2_iter(b',', b':', json).count()
+}
+
 /// `{"id":7,` or `{"method":"…",` at the beginning.
 fn head(bytes: &[u8]) -> Option<Head> {
     if let Some(rest) = bytes.strip_prefix(b"{\"id\":") {

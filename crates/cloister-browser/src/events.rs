@@ -1,5 +1,6 @@
 //! Events of one CDP session for our own use: bounded, and a reader that falls behind is told so.
 
+use cloister_core::browser::Held;
 use serde_json::Value;
 use std::sync::Arc;
 use tokio::sync::broadcast;
@@ -12,12 +13,22 @@ pub(crate) const BACKLOG: usize = 1024;
 pub const LAGGED: &str = "Cloister.lagged";
 
 /// One event.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub struct CdpEvent {
     /// `Page.loadEventFired`.
     pub method: String,
     /// Null if the event has none.
     pub params: Value,
+    /// What it holds of the session's budget, for as long as somebody may still read it.
+    pub(crate) _held: Held,
+}
+
+impl CdpEvent {
+    /// Stands for `missed` events.
+    pub(crate) fn lagged(missed: u64) -> Self {
+        let params = serde_json::json!({ "missed": missed });
+        Self { method: LAGGED.to_owned(), params, _held: Held::default() }
+    }
 }
 
 /// The events of one session since [`crate::Connection::events`] was called.
@@ -32,14 +43,11 @@ impl Events {
     }
 
     /// The next event; `None` once the session is detached or the browser has ended. A reader that is more than 1024 events
-    /// behind gets [`LAGGED`] in place of those that it has lost.
+    /// behind, or one whose session has no budget for an event, gets [`LAGGED`] in place of those that it has lost.
     pub async fn next(&mut self) -> Option<Arc<CdpEvent>> {
         match self.receiver.as_mut()?.recv().await {
             Ok(event) => Some(event),
-            Err(RecvError::Lagged(missed)) => Some(Arc::new(CdpEvent {
-                method: LAGGED.to_owned(),
-                params: serde_json::json!({ "missed": missed }),
-            })),
+            Err(RecvError::Lagged(missed)) => Some(Arc::new(CdpEvent::lagged(missed))),
             Err(RecvError::Closed) => None,
         }
     }

@@ -10,7 +10,7 @@ use crate::downloads::Downloads;
 use crate::filter::DOWNLOADS;
 use crate::pages::Pages;
 use cloister_core::backend::StartError;
-use cloister_core::browser::{BrowserHost, Chromium, Engine, Proxies, Viewport};
+use cloister_core::browser::{BrowserHost, Budget, Chromium, Engine, Proxies, Viewport};
 use cloister_core::policy::Policy;
 use serde_json::{Value, json};
 use std::io;
@@ -39,10 +39,11 @@ impl Launched {
         policy: Arc<Policy>,
         proxies: Proxies,
         viewport: Viewport,
+        budget: Budget,
     ) -> Result<Self, StartError> {
         let Chromium { sandbox, to, from, workspace } = host.launch(policy, proxies).await?;
         let prepared = async {
-            let connection = Connection::open(to, from)
+            let connection = Connection::open(to, from, budget)
                 .map_err(|source| StartError::Step { step: "open the debugging pipe".to_owned(), source })?;
             prepare(connection, Arc::clone(&sandbox), workspace, viewport).await.map_err(failed)
         };

@@ -12,6 +12,7 @@
 
 mod actions;
 mod backend;
+mod blob;
 mod broker;
 mod browser;
 mod call_error;

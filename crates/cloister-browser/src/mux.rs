@@ -10,8 +10,9 @@
 //! Chromium counts ids per session, so no id is rewritten.
 
 use crate::call_error::CallError;
-use crate::envelope::{Head, Incoming};
+use crate::envelope::{self, Head, Incoming, Lost, LostHead};
 use crate::events::{BACKLOG, CdpEvent};
+use cloister_core::browser::{Exhausted, Held};
 use cloister_core::lock::lock;
 use serde::Deserialize;
 use serde_json::Value;
@@ -23,17 +24,24 @@ use tokio::sync::{broadcast, oneshot, watch};
 /// would fill the server's memory. Of further ones nothing is delivered.
 const SESSIONS: usize = 16 * 1024;
 
+/// From this size on, what a message takes when it is parsed is held as well.
+const LOOKED_AT: usize = 64 * 1024;
+/// The code of an answer for which there was no memory; JSON-RPC leaves it to the server.
+const OUT_OF_MEMORY: i64 = -32000;
+
 /// A client as the mux sees it. Neither method may wait: they run in the task that reads the pipe.
 pub(crate) trait Inbox: Send + Sync {
     /// Tells clients of one browser apart.
     fn id(&self) -> u64;
-    /// A message for one of the client's sessions.
-    fn deliver(&self, message: Incoming);
+    /// A message for one of the client's sessions, with what it holds of the budget.
+    fn deliver(&self, message: Incoming, held: Held);
+    /// An event for one of the client's sessions could not be kept.
+    fn lost(&self, why: &str);
     /// The browser has ended, or the client's root session.
     fn ended(&self, reason: &str);
 }
 
-type Answer = Result<Value, CallError>;
+type Answer = Result<(Value, Held), CallError>;
 
 /// Who gets a session's messages.
 #[derive(Clone)]
@@ -181,7 +189,7 @@ impl Mux {
     }
 
     /// One message from the pipe.
-    pub(crate) fn dispatch(&self, bytes: Vec<u8>) {
+    pub(crate) fn dispatch(&self, bytes: Vec<u8>, held: Held) {
         let Some(message) = Incoming::read(bytes) else {
             tracing::warn!("the browser sent a message that is not of the protocol; dropped");
             return;
@@ -207,15 +215,49 @@ impl Mux {
             _ => None,
         };
         match owner {
-            Owner::Ours => self.dispatch_own(&session, &message),
-            Owner::Client(client) => client.deliver(message),
+            Owner::Ours => self.dispatch_own(&session, &message, held),
+            Owner::Client(client) => client.deliver(message, held),
         }
         if let Some(detached) = detached {
             self.drop_session(&detached);
         }
     }
 
-    fn dispatch_own(&self, session: &str, message: &Incoming) {
+    /// A message for which there was no budget: an answer becomes an error, of an event its reader hears that it was lost.
+    pub(crate) fn lost(&self, lost: Lost) {
+        let Lost { head, session, why } = lost;
+        tracing::info!(?head, session, why, "a message of the browser's was not kept");
+        match head {
+            LostHead::Answer(id) => {
+                let refusal = envelope::refusal(Some(id), OUT_OF_MEMORY, &why, session.as_deref());
+                self.dispatch(refusal.into_bytes(), Held::default());
+            }
+            LostHead::Event(_) => {
+                let state = lock(&self.state);
+                let session = session.as_deref().map(|session| state.sessions.get(session));
+                match session {
+                    None => {
+                        state
+                            .root_events
+                            .iter()
+                            .for_each(|events| drop(events.send(Arc::new(CdpEvent::lagged(1)))));
+                    }
+                    Some(Some(Session { owner: Owner::Ours, events, .. })) => {
+                        events.iter().for_each(|events| drop(events.send(Arc::new(CdpEvent::lagged(1)))));
+                    }
+                    Some(Some(Session { owner: Owner::Client(client), .. })) => {
+                        let client = Arc::clone(client);
+                        drop(state);
+                        client.lost(&why);
+                    }
+                    Some(None) => {}
+                }
+            }
+            LostHead::Other => {}
+        }
+    }
+
+    fn dispatch_own(&self, session: &str, message: &Incoming, mut held: Held) {
         match message.head {
             Head::Answer(id) => {
                 let pending = {
@@ -225,15 +267,22 @@ impl Mux {
                 };
                 if let Some(Pending { answer, method, .. }) = pending {
                     // Read outside of the lock: it may be a large picture.
-                    let _ = answer.send(read_answer(&method, &message.bytes));
+                    let read = match grow_to_parsed(&mut held, &message.bytes) {
+                        Ok(()) => read_answer(&method, &message.bytes).map(|answer| (answer, held)),
+                        Err(exhausted) => {
+                            let message = exhausted.to_string();
+                            Err(CallError::Refused { method, code: OUT_OF_MEMORY, message })
+                        }
+                    };
+                    let _ = answer.send(read);
                 }
             }
-            Head::Event(_) => self.event(session, message),
+            Head::Event(_) => self.event(session, message, held),
             Head::Other => tracing::debug!("the browser sent an error that belongs to no call"),
         }
     }
 
-    fn event(&self, session: &str, message: &Incoming) {
+    fn event(&self, session: &str, message: &Incoming, mut held: Held) {
         let method = message.method().unwrap_or_default();
         let sender = {
             let state = lock(&self.state);
@@ -246,6 +295,10 @@ impl Mux {
         if sender.is_none() && !crashed {
             return;
         }
+        if let Err(exhausted) = grow_to_parsed(&mut held, &message.bytes) {
+            let (head, session) = (LostHead::Event(method.to_owned()), message.session().map(str::to_owned));
+            return self.lost(Lost { head, session, why: exhausted.to_string() });
+        }
         let params =
             serde_json::from_slice::<EventBody>(&message.bytes).map(|body| body.params).unwrap_or_default();
         match method {
@@ -257,7 +310,7 @@ impl Mux {
             _ => {}
         }
         if let Some(sender) = sender {
-            let _ = sender.send(Arc::new(CdpEvent { method: method.to_owned(), params }));
+            let _ = sender.send(Arc::new(CdpEvent { method: method.to_owned(), params, _held: held }));
         }
     }
 }
@@ -377,7 +430,13 @@ struct AnswerError {
     data: Option<String>,
 }
 
-fn read_answer(method: &str, bytes: &[u8]) -> Answer {
+/// Holds what the tree of a message takes beside its bytes.
+fn grow_to_parsed(held: &mut Held, bytes: &[u8]) -> Result<(), Exhausted> {
+    // Nearly all messages are short, and then it is not worth a look.
+    if bytes.len() < LOOKED_AT { Ok(()) } else { held.grow(envelope::parsed_cost(bytes)) }
+}
+
+fn read_answer(method: &str, bytes: &[u8]) -> Result<Value, CallError> {
     let body: AnswerBody = serde_json::from_slice(bytes)
         .map_err(|error| CallError::Unreadable { method: method.to_owned(), what: error.to_string() })?;
     match body.error {
@@ -400,7 +459,7 @@ mod tests {
         if !parent.is_empty() {
             event["sessionId"] = parent.into();
         }
-        mux.dispatch(event.to_string().into_bytes());
+        mux.dispatch(event.to_string().into_bytes(), Held::default());
     }
 
     fn known(mux: &Mux) -> usize {

@@ -19,6 +19,7 @@ pub(crate) type Pool = Shelf<Browsers>;
 pub(crate) struct Browsers {
     pub(crate) host: Arc<dyn BrowserHost>,
     pub(crate) policy: Arc<Policy>,
+    pub(crate) shares: crate::backend::Shares,
 }
 
 impl Browsers {
@@ -38,7 +39,8 @@ impl Stock for Browsers {
 
     async fn make(&self, _: &mut Ending) -> Result<Option<Launched>, StartError> {
         let (policy, viewport) = (Arc::clone(&self.policy), Viewport::default());
-        Launched::new(self.host.as_ref(), policy, Proxies::default(), viewport).await.map(Some)
+        let share = self.shares.share();
+        Launched::new(self.host.as_ref(), policy, Proxies::default(), viewport, share).await.map(Some)
     }
 
     fn lives(browser: &Launched) -> bool {

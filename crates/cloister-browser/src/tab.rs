@@ -9,6 +9,7 @@
 
 use crate::call_error::CallError;
 use crate::connection::Connection;
+use cloister_core::browser::Held;
 use cloister_core::lock::lock;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
@@ -175,6 +176,16 @@ impl Tab {
         limit: Duration,
     ) -> Result<Value, CallError> {
         self.connection.call(Some(&self.session), method, params, limit).await
+    }
+
+    /// As [`Self::call`], with what the answer holds of the session's budget.
+    pub(crate) async fn call_held(
+        &self,
+        method: &str,
+        params: Value,
+        limit: Duration,
+    ) -> Result<(Value, Held), CallError> {
+        self.connection.call_held(Some(&self.session), method, params, limit).await
     }
 
     /// The pointer and the held keys. Never kept over an await.

@@ -8,7 +8,7 @@ use crate::page::{Files, Settings, Tabs, perform};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cloister_core::browser::page::{Given, LoadState, Performed, Selector, Step, StepError};
-use cloister_core::browser::{Action, ActionResult, BrowserError, Button, Viewport};
+use cloister_core::browser::{Action, ActionResult, BrowserError, Budget, Button, Viewport};
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::chown;
@@ -98,7 +98,7 @@ pub(crate) async fn start() -> Option<Trial> {
         .unwrap();
     let to = OwnedFd::from(chromium.stdin.take().unwrap());
     let from = OwnedFd::from(chromium.stdout.take().unwrap());
-    let connection = Connection::open(to, from).unwrap();
+    let connection = Connection::open(to, from, Budget::new(usize::MAX)).unwrap();
     let files = Arc::new(Folder(workspace.clone()));
     let workspace = workspace.to_str().unwrap().to_owned();
     crate::launch::allow_downloads(&connection, &workspace).await.unwrap();

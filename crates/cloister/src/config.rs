@@ -8,6 +8,9 @@
 //! [pool]
 //! size = 8
 //!
+//! [browsers]
+//! memory_mib = 1024
+//!
 //! [interpreters."aws.codeinterpreter.v1"]
 //! policy = "default"
 //!
@@ -39,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) interpreters: BTreeMap<String, Interpreter>,
     /// The pool of ready sandboxes.
     pub(crate) pool: Pool,
+    /// What browser sessions may take of the server itself.
+    pub(crate) browsers: Browsers,
 }
 
 /// `[server]`.
@@ -86,6 +91,30 @@ pub(crate) struct Pool {
     /// Ready browsers per policy that starts from the pool, about 50 MB each. Default 1; 0 turns their pool off.
     pub(crate) browsers: Option<usize>,
 }
+
+/// `[browsers]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Browsers {
+    /// MiB of CDP messages that the server holds for all browser sessions together: what clients send, what waits for them,
+    /// pictures on their way. Default 1024, or a quarter of the machine's memory where that is less.
+    pub(crate) memory_mib: Option<usize>,
+    /// Of these, MiB that one session may hold. Default a quarter of them. A message takes its size two times on its way.
+    pub(crate) session_memory_mib: Option<usize>,
+}
+
+impl Browsers {
+    /// Bytes for all sessions, and for one, on a machine with `ram` bytes.
+    pub(crate) fn limits(&self, ram: Option<usize>) -> (usize, usize) {
+        let spare = ram.map_or(usize::MAX, |ram| (ram / 4).max(LEAST_MIB << 20));
+        let server = self.memory_mib.map_or(spare.min(1 << 30), |mib| mib << 20);
+        let session = self.session_memory_mib.map_or((server / 4).max(LEAST_MIB << 20), |mib| mib << 20);
+        (server, session.min(server))
+    }
+}
+
+/// Least MiB of either: a picture of a page has some.
+const LEAST_MIB: usize = 16;
 
 /// Why a configuration is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -143,6 +172,15 @@ impl Config {
                 return Err(value(format!("pool.{field}: at most 1024; every ready sandbox holds memory")));
             }
         }
+        let Browsers { memory_mib, session_memory_mib } = config.browsers;
+        for (field, mib) in [("memory_mib", memory_mib), ("session_memory_mib", session_memory_mib)] {
+            if mib.is_some_and(|mib| !(LEAST_MIB..=1 << 20).contains(&mib)) {
+                return Err(value(format!("browsers.{field}: {LEAST_MIB} to {} MiB", 1 << 20)));
+            }
+        }
+        if memory_mib.zip(session_memory_mib).is_some_and(|(all, one)| one > all) {
+            return Err(value("browsers.session_memory_mib: at most browsers.memory_mib".to_owned()));
+        }
         Ok(config)
     }
 }
@@ -184,6 +222,9 @@ mod tests {
             "[pool]\nsize = -1",
             "[pool]\nsize = 5000",
             "[pool]\nbrowsers = 5000",
+            "[browsers]\nmemory_mib = 1",
+            "[browsers]\nmemory_mib = 2000000",
+            "[browsers]\nmemory_mib = 100\nsession_memory_mib = 101",
             "[interpreters.x]\npolicy = 'a'\nimage = 'b'",
             "[interpreters.x]",
             "[interpreters.'../x']\npolicy = 'a'",
@@ -192,5 +233,16 @@ mod tests {
             let error = parse(bad).unwrap_err().to_string();
             assert!(error.starts_with("cloister.toml: "), "{bad}: {error}");
         }
+    }
+
+    #[test]
+    fn browsers_get_a_gibibyte_or_a_quarter_of_a_small_machine_and_a_session_a_quarter_of_that() {
+        let mib = |(server, session): (usize, usize)| (server >> 20, session >> 20);
+        let limits = |text: &str, ram| mib(parse(text).unwrap().browsers.limits(ram));
+        assert_eq!(limits("", None), (1024, 256));
+        assert_eq!(limits("", Some(2 << 30)), (512, 128));
+        assert_eq!(limits("", Some(16 << 20)), (16, 16));
+        assert_eq!(limits("[browsers]\nmemory_mib = 4096", Some(2 << 30)), (4096, 1024));
+        assert_eq!(limits("[browsers]\nsession_memory_mib = 2048", None), (1024, 1024));
     }
 }

@@ -26,6 +26,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) pool_size: usize,
     /// Ready browsers per policy.
     pub(crate) browser_pool: usize,
+    /// Bytes of CDP messages: for all browser sessions, and for one.
+    pub(crate) browser_memory: (usize, usize),
     /// Where browser sessions are recorded.
     pub(crate) recordings: FileRecordings,
     /// Targets on this machine that sessions with a network may reach.
@@ -77,12 +79,10 @@ impl Registry {
         let process = ProcessBackend::new(config, &coding)?;
         // A host without the image or the walls for browsers still runs code: starts of browsers say what is missing.
         let host = Arc::clone(&process) as Arc<dyn BrowserHost>;
-        let browsers = ChromiumBackend::new(
-            host,
-            BrowserConfig { pool_size: setup.browser_pool, ..BrowserConfig::default() },
-            &browsing,
-        )
-        .map_err(RegistryError::Cdp)?;
+        let (memory, session_memory) = setup.browser_memory;
+        let pool_size = setup.browser_pool;
+        let config = BrowserConfig { pool_size, memory, session_memory, ..BrowserConfig::default() };
+        let browsers = ChromiumBackend::new(host, config, &browsing).map_err(RegistryError::Cdp)?;
         Ok(Self { process, browsers, egress, recordings: Arc::new(setup.recordings) })
     }
 

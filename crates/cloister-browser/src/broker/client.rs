@@ -15,12 +15,15 @@ use crate::filter::{Filter, Verdict};
 use crate::mux::Inbox;
 use crate::recorder::Recorder;
 use cloister_core::browser::cdp::FROM_CLIENT_MAX;
-use cloister_core::browser::{Role, ToClient};
+use cloister_core::browser::{Held, Role, Text, ToClient};
 use serde::Deserialize;
 use std::sync::Arc;
 
 /// The id of the broker's own calls in a client's sessions. Chromium takes it; clients count from one and may not use it.
 const OWN_ID: i64 = i32::MAX as i64;
+
+/// From this size on, what a message takes when it is parsed is held as well.
+const LOOKED_AT: usize = 64 * 1024;
 
 /// JSON-RPC's codes, as Chromium uses them.
 const PARSE: i64 = -32700;
@@ -44,7 +47,9 @@ pub(super) struct Client {
 
 impl Client {
     /// One message of the client's.
-    pub(super) async fn receive(&self, text: &str) {
+    pub(super) async fn receive(&self, message: Text) {
+        let Text { text, held } = message;
+        let text = text.as_str();
         if text.len() > FROM_CLIENT_MAX {
             let reason = format!("a message of more than {FROM_CLIENT_MAX} bytes");
             return self.outbox.cut(close::TOO_LARGE, &reason);
@@ -68,6 +73,12 @@ impl Client {
         {
             return self.refuse(Some(id), NO_SESSION, "Session with given id not found.", Some(session));
         }
+        // What is checked is parsed, and a short text can have very many values.
+        let cost = if text.len() < LOOKED_AT { 0 } else { envelope::parsed_cost(text.as_bytes()) };
+        let checking = match held.again(cost) {
+            Ok(checking) => checking,
+            Err(exhausted) => return self.refuse(Some(id), DENIED, &exhausted.to_string(), session),
+        };
         let verdict = self.filter.check(self.role, &method, params, |handle| self.streams.owns(handle));
         if let Some(recorder) = &self.recorder {
             let verdict = match verdict {
@@ -90,19 +101,24 @@ impl Client {
                 return self.refuse(Some(id), DENIED, &sentence, session);
             }
             Verdict::Disconnect => {
-                self.push(Kind::Needed, envelope::done(id, session));
+                self.push(Kind::Needed, envelope::done(id, session).into());
                 return self
                     .outbox
                     .close(close::NORMAL, "the client has closed its browser; the session goes on");
             }
         };
+        let copied = match held.again(text.len()) {
+            Ok(copied) => copied,
+            Err(exhausted) => return self.refuse(Some(id), DENIED, &exhausted.to_string(), session),
+        };
+        drop(checking);
         let session = session.unwrap_or(&self.root);
         self.streams.asked(session, id, &method);
         // The copy is made when there is room for it.
         let sent = match self.connection.room(text.len()).await {
             Ok(room) => {
                 let message = envelope::request(id, &method, params, Some(session));
-                self.connection.send_in(room, message).await
+                self.connection.send_in(room, message, copied).await
             }
             Err(error) => Err(error),
         };
@@ -126,10 +142,10 @@ impl Client {
     }
 
     fn refuse(&self, id: Option<i64>, code: i64, sentence: &str, session: Option<&str>) {
-        self.push(Kind::Needed, envelope::refusal(id, code, sentence, session));
+        self.push(Kind::Needed, envelope::refusal(id, code, sentence, session).into());
     }
 
-    fn push(&self, kind: Kind, text: String) {
+    fn push(&self, kind: Kind, text: Text) {
         match self.outbox.push(kind, text) {
             Pushed::Kept => {}
             Pushed::Dropped(frames) => frames.iter().for_each(|frame| self.acknowledge(frame)),
@@ -158,7 +174,7 @@ impl Inbox for Client {
         self.id
     }
 
-    fn deliver(&self, message: Incoming) {
+    fn deliver(&self, message: Incoming, held: Held) {
         if message.head == Head::Answer(OWN_ID) {
             return;
         }
@@ -172,9 +188,14 @@ impl Inbox for Client {
         let bytes =
             if message.session() == Some(&self.root) { message.without_session() } else { message.bytes };
         match String::from_utf8(bytes) {
-            Ok(text) => self.push(kind, text),
+            Ok(text) => self.push(kind, Text { text, held }),
             Err(_) => tracing::warn!(client = self.id, "the browser sent text that is not UTF-8; dropped"),
         }
+    }
+
+    fn lost(&self, why: &str) {
+        tracing::warn!(client = self.id, why, "a CDP client cannot be given an event and is closed");
+        self.outbox.cut(close::AGAIN_LATER, why);
     }
 
     fn ended(&self, reason: &str) {

@@ -18,7 +18,7 @@ use crate::downloads::Downloads;
 use crate::filter::Filter;
 use crate::recorder::Recorder;
 use client::Client;
-use cloister_core::browser::{BrowserError, CdpClient, Role, StreamStatus};
+use cloister_core::browser::{BrowserError, CdpClient, Role, StreamStatus, Text};
 use cloister_core::lock::lock;
 use serde_json::json;
 use std::collections::HashMap;
@@ -96,7 +96,8 @@ impl Broker {
         let (to_browser, messages) = mpsc::channel(INBOUND);
         let (sender, from_browser) = mpsc::channel(CHANNEL);
         tokio::spawn(Arc::clone(self).serve(client, messages, sender));
-        Ok(CdpClient { to_browser, from_browser })
+        let budget = self.connection.budget().clone();
+        Ok(CdpClient { to_browser, from_browser, budget })
     }
 
     fn admit(&self, role: Role) -> Result<(), BrowserError> {
@@ -134,7 +135,7 @@ impl Broker {
     async fn serve(
         self: Arc<Self>,
         client: Arc<Client>,
-        mut messages: mpsc::Receiver<String>,
+        mut messages: mpsc::Receiver<Text>,
         sender: mpsc::Sender<cloister_core::browser::ToClient>,
     ) {
         let up = async {
@@ -142,7 +143,7 @@ impl Broker {
             while self.connection.room(0).await.is_ok()
                 && let Some(text) = messages.recv().await
             {
-                client.receive(&text).await;
+                client.receive(text).await;
             }
         };
         let close = tokio::select! {

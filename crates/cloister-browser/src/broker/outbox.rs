@@ -1,7 +1,7 @@
 //! What waits for a client: bounded in bytes and messages; screencast frames are dropped first, then the client is too slow.
 
-use cloister_core::browser::ToClient;
 use cloister_core::browser::cdp::MESSAGE_MAX;
+use cloister_core::browser::{Text, ToClient};
 use cloister_core::lock::lock;
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -24,19 +24,19 @@ pub(super) enum Kind {
 }
 
 /// What became of a message.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(super) enum Pushed {
     /// It waits, or nobody is there any more.
     Kept,
     /// These frames were dropped for it. Somebody has to acknowledge them, or the browser sends no more.
-    Dropped(Vec<String>),
+    Dropped(Vec<Text>),
     /// There is no room for it.
     Full,
 }
 
 #[derive(Default)]
 struct Waiting {
-    messages: VecDeque<(Kind, String)>,
+    messages: VecDeque<(Kind, Text)>,
     bytes: usize,
     close: Option<(u16, String)>,
 }
@@ -51,7 +51,7 @@ pub(super) struct Outbox {
 
 impl Outbox {
     /// Adds a message.
-    pub(super) fn push(&self, kind: Kind, text: String) -> Pushed {
+    pub(super) fn push(&self, kind: Kind, text: Text) -> Pushed {
         let mut waiting = lock(&self.waiting);
         if waiting.close.is_some() {
             return Pushed::Kept;
@@ -121,19 +121,19 @@ impl Outbox {
 mod tests {
     use super::*;
 
-    fn text(length: usize) -> String {
-        "x".repeat(length)
+    fn text(length: usize) -> Text {
+        "x".repeat(length).into()
     }
 
     #[tokio::test]
     async fn messages_leave_in_their_order_and_the_close_comes_last() {
         let outbox = Outbox::default();
-        outbox.push(Kind::Needed, "1".to_owned());
-        outbox.push(Kind::Frame, "2".to_owned());
+        outbox.push(Kind::Needed, "1".to_owned().into());
+        outbox.push(Kind::Frame, "2".to_owned().into());
         outbox.close(1000, "bye");
-        outbox.push(Kind::Needed, "3".to_owned());
-        assert_eq!(outbox.next().await, ToClient::Text("1".to_owned()));
-        assert_eq!(outbox.next().await, ToClient::Text("2".to_owned()));
+        outbox.push(Kind::Needed, "3".to_owned().into());
+        assert_eq!(outbox.next().await, ToClient::Text("1".to_owned().into()));
+        assert_eq!(outbox.next().await, ToClient::Text("2".to_owned().into()));
         assert_eq!(outbox.next().await, ToClient::Close { code: 1000, reason: "bye".to_owned() });
     }
 
@@ -141,16 +141,17 @@ mod tests {
     async fn frames_are_dropped_before_anything_else_is_lost() {
         let outbox = Outbox::default();
         outbox.push(Kind::Frame, text(FRAMES_FROM / 2));
-        outbox.push(Kind::Needed, "keep".to_owned());
+        outbox.push(Kind::Needed, "keep".to_owned().into());
         let pushed = outbox.push(Kind::Needed, text(FRAMES_FROM));
         assert_eq!(pushed, Pushed::Dropped(vec![text(FRAMES_FROM / 2)]));
-        assert_eq!(outbox.next().await, ToClient::Text("keep".to_owned()));
+        assert_eq!(outbox.next().await, ToClient::Text("keep".to_owned().into()));
     }
 
     #[test]
     fn a_client_that_does_not_read_fills_its_own_queue_and_no_more() {
         let outbox = Outbox::default();
-        let kept = (0..=MESSAGES).take_while(|_| outbox.push(Kind::Needed, "{}".to_owned()) == Pushed::Kept);
+        let kept =
+            (0..=MESSAGES).take_while(|_| outbox.push(Kind::Needed, "{}".to_owned().into()) == Pushed::Kept);
         assert_eq!(kept.count(), MESSAGES);
         let outbox = Outbox::default();
         assert_eq!(

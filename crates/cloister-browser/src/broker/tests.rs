@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::filter::Table;
-use cloister_core::browser::ToClient;
+use cloister_core::browser::{Budget, ToClient};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
@@ -62,10 +62,14 @@ impl Script {
 }
 
 fn rig(max: usize) -> (Arc<Broker>, Script) {
+    rig_within(max, Budget::new(usize::MAX))
+}
+
+fn rig_within(max: usize, budget: Budget) -> (Arc<Broker>, Script) {
     let (to, reads) = pipe::pipe().unwrap();
     let (writes, from) = pipe::pipe().unwrap();
     let connection =
-        Connection::open(to.into_blocking_fd().unwrap(), from.into_blocking_fd().unwrap()).unwrap();
+        Connection::open(to.into_blocking_fd().unwrap(), from.into_blocking_fd().unwrap(), budget).unwrap();
     let filter = Filter::new(Arc::new(Table::built_in().unwrap()), "/workspace");
     let (downloads, _) = Downloads::new();
     let broker = Broker::new(connection, filter, downloads, max, Arc::new(|| {}), None);
@@ -93,7 +97,7 @@ async fn closed(client: &mut CdpClient) -> (u16, String) {
 }
 
 async fn send(client: &CdpClient, message: Value) {
-    client.to_browser.send(message.to_string()).await.unwrap();
+    client.to_browser.send(message.to_string().into()).await.unwrap();
 }
 
 #[tokio::test]
@@ -143,9 +147,9 @@ async fn what_the_filter_refuses_never_reaches_the_browser() {
     let (mut a, _) = connect(&broker, &mut script, Role::Driver).await;
     send(&a, json!({"id": 1, "method": "Page.navigate", "params": {"url": "file:///etc/passwd"}})).await;
     send(&a, json!({"id": 2, "method": "Browser.crash"})).await;
-    a.to_browser.send("not json".to_owned()).await.unwrap();
+    a.to_browser.send("not json".to_owned().into()).await.unwrap();
     a.to_browser
-        .send(r#"{"id":3,"method":"Page.reload","method":"Browser.crash"}"#.to_owned())
+        .send(r#"{"id":3,"method":"Page.reload","method":"Browser.crash"}"#.to_owned().into())
         .await
         .unwrap();
     send(&a, json!({"id": i32::MAX, "method": "Page.reload"})).await;
@@ -294,4 +298,43 @@ async fn a_call_that_is_not_answered_ends_at_its_deadline() {
     let limit = Duration::from_secs(7);
     let answer = broker.connection.call(None, "Browser.getVersion", json!({}), limit).await;
     assert_eq!(answer, Err(crate::CallError::Deadline { method: "Browser.getVersion".to_owned(), limit }));
+}
+
+#[tokio::test]
+async fn a_session_whose_budget_is_used_up_says_so_and_goes_on() {
+    let budget = Budget::new(1 << 20);
+    let (broker, mut script) = rig_within(4, budget.clone());
+    let (mut a, session) = connect(&broker, &mut script, Role::Driver).await;
+    let large = "x".repeat(2 << 20);
+    script.say(json!({"id": 1, "result": {"data": large}, "sessionId": session})).await;
+    let answer = text(&mut a).await;
+    assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!(1), &json!(-32000)));
+    assert!(answer["error"]["message"].as_str().unwrap().contains("1048576 bytes"), "{answer}");
+    // What the client sends is copied for the browser while it is still there itself.
+    let sent = json!({"id": 2, "method": "Runtime.evaluate", "params": {"expression": "y".repeat(600_000)}})
+        .to_string();
+    let held = a.budget.hold(sent.len()).unwrap();
+    a.to_browser.send(cloister_core::browser::Text { text: sent, held }).await.unwrap();
+    assert_eq!(text(&mut a).await["error"]["code"], json!(-32000));
+    // The values of a short text can take very much more than the text.
+    let many = vec![0; 40_000];
+    send(&a, json!({"id": 3, "method": "Page.navigate", "params": {"url": "http://a", "x": many}})).await;
+    assert_eq!(script.read().await["method"], "Page.navigate", "a text that nobody counts");
+    let text_of_many =
+        json!({"id": 4, "method": "Page.navigate", "params": {"url": "http://a", "x": many}}).to_string();
+    let held = a.budget.hold(text_of_many.len()).unwrap();
+    a.to_browser.send(cloister_core::browser::Text { text: text_of_many, held }).await.unwrap();
+    assert_eq!(text(&mut a).await["id"], json!(4));
+    // An event cannot be refused, so its client is closed.
+    script
+        .say(json!({"method": "Network.dataReceived", "params": {"data": large}, "sessionId": session}))
+        .await;
+    let (code, reason) = closed(&mut a).await;
+    assert!(code == 1013 && reason.contains("is used up"), "{code} {reason}");
+    drop(a);
+    script.detach(&session).await;
+    let (mut b, session) = connect(&broker, &mut script, Role::Driver).await;
+    script.say(json!({"id": 1, "result": {}, "sessionId": session})).await;
+    assert_eq!(text(&mut b).await, json!({"id": 1, "result": {}}));
+    assert_eq!(budget.used(), 0);
 }

@@ -4,8 +4,9 @@ use super::files::save;
 use super::locate::{Box, Need, locate};
 use super::run::Run;
 use super::trouble::{Outcome, failed};
-use base64::Engine;
+use crate::blob;
 use bytes::Bytes;
+use cloister_core::browser::Held;
 use cloister_core::browser::page::{Format, Given, Selector};
 use serde_json::{Value, json};
 
@@ -49,19 +50,15 @@ pub(super) async fn capture(
         params["captureBeyondViewport"] = true.into();
         params["clip"] = json!({"x": x, "y": y, "width": width, "height": height, "scale": 1});
     }
-    let answer = run.tab.call("Page.captureScreenshot", params, run.left()).await?;
-    let data = decode(&answer)?;
+    let answer = run.tab.call_held("Page.captureScreenshot", params, run.left()).await?;
+    let data = decode(answer)?;
     let path = save(run, path, &data).await?;
     Ok(Given::Binary { data, mime, path })
 }
 
 /// The `data` of an answer.
-pub(super) fn decode(answer: &Value) -> Outcome<Bytes> {
-    let encoded = answer.get("data").and_then(Value::as_str).unwrap_or_default();
-    match base64::engine::general_purpose::STANDARD.decode(encoded) {
-        Ok(data) if !data.is_empty() => Ok(data.into()),
-        _ => Err(failed("page_error", "the browser sent no data; try again")),
-    }
+pub(super) fn decode(answer: (Value, Held)) -> Outcome<Bytes> {
+    blob::data(answer).map_err(|error| failed("page_error", error.to_string()))
 }
 
 async fn metrics(run: &Run<'_>) -> Outcome<Value> {

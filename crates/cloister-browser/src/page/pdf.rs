@@ -11,8 +11,8 @@ use serde_json::json;
 pub(super) async fn pdf(run: &Run<'_>, path: Option<String>) -> Outcome<Given> {
     let params =
         json!({"printBackground": true, "preferCSSPageSize": true, "paperWidth": 8.27, "paperHeight": 11.69});
-    let answer = run.tab.call("Page.printToPDF", params, run.left()).await?;
-    let data = decode(&answer)?;
+    let answer = run.tab.call_held("Page.printToPDF", params, run.left()).await?;
+    let data = decode(answer)?;
     let path = save(run, path, &data).await?;
     Ok(Given::Binary { data, mime: "application/pdf", path })
 }

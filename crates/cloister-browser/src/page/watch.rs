@@ -18,7 +18,7 @@ fn text<'a>(of: &'a Value, pointer: &str) -> &'a str {
 
 /// Applies one event. Gives the dialog that has just opened.
 pub(super) fn apply(tab: &Tab, event: &CdpEvent, log: &Log) -> Option<Dialog> {
-    let CdpEvent { method, params } = event;
+    let CdpEvent { method, params, .. } = event;
     let in_main_frame = text(params, "/frameId") == tab.target;
     match method.as_str() {
         "Page.frameNavigated" => navigated(tab, params),

@@ -76,9 +76,15 @@ pub(super) async fn record(
         let data = event.params.get("data").and_then(Value::as_str).unwrap_or_default();
         let fresh = STANDARD.decode(data).ok().filter(|jpeg| !jpeg.is_empty() && *jpeg != shown);
         if let Some(jpeg) = fresh {
-            // Waits while the disk is behind, and the browser with it.
-            if tape.queue.send(Item::Frame { at: now(), page, jpeg: jpeg.clone() }).await.is_err() {
-                return Ok(());
+            match connection.budget().hold(jpeg.len()) {
+                Ok(held) => {
+                    // Waits while the disk is behind, and the browser with it.
+                    let frame = Item::Frame { at: now(), page, jpeg: jpeg.clone(), held };
+                    if tape.queue.send(frame).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                Err(_) => tape.event("lost", json!({ "page": page, "frames": 1 })),
             }
             shown = jpeg;
             look = (!looking).then(|| Instant::now() + QUIET);

@@ -4,6 +4,7 @@
 //! the lines.
 
 use super::line::line;
+use cloister_core::browser::Held;
 use cloister_core::recording::{FRAME_OVERHEAD, Recording, RecordingError, RecordingSink};
 use serde_json::json;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub(super) enum Item {
         at: u64,
         page: u32,
         jpeg: Vec<u8>,
+        /// What the picture takes of the session's budget until it is written.
+        held: Held,
     },
     /// The last line; tells when it is on disk.
     End(String, oneshot::Sender<()>),
@@ -83,7 +86,7 @@ impl Room {
                         full(sink, "the recording keeps no more events")?;
                     }
                 }
-                Item::Frame { at, page, jpeg } => {
+                Item::Frame { at, page, jpeg, held: _held } => {
                     if fits(&mut self.frames, jpeg.len() as u64 + FRAME_OVERHEAD) {
                         sink.frame(at, page, &jpeg)?;
                     } else if self.frames.take().is_some() {
@@ -147,7 +150,7 @@ mod tests {
     }
 
     fn frame(length: usize) -> Item {
-        Item::Frame { at: 1, page: 1, jpeg: vec![7; length] }
+        Item::Frame { at: 1, page: 1, jpeg: vec![7; length], held: Held::default() }
     }
 
     async fn written(bytes: u64, all: Vec<Item>) -> (Arc<Kept>, bool) {

@@ -1,5 +1,7 @@
 //! A CDP client's connection as the gateway sees it: text in, text out, both bounded.
 
+use super::budget::{Budget, Held};
+use std::ops::Deref;
 use tokio::sync::mpsc;
 
 /// Largest message of either direction, in bytes. Playwright takes 256 MiB; a full-page screenshot of a long page is tens of them.
@@ -20,11 +22,40 @@ pub enum Role {
     Observer,
 }
 
+/// One CDP message, with the part of the budget that its bytes take for as long as it is somewhere.
+#[derive(Debug)]
+pub struct Text {
+    /// JSON.
+    pub text: String,
+    /// Goes with the text.
+    pub held: Held,
+}
+
+impl From<String> for Text {
+    /// A text that nobody counts: short, and made by the server itself.
+    fn from(text: String) -> Self {
+        Self { text, held: Held::default() }
+    }
+}
+
+impl Deref for Text {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.text
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
 /// What goes to a client.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub enum ToClient {
     /// One CDP message.
-    Text(String),
+    Text(Text),
     /// The connection is over; close the WebSocket with this code and reason.
     Close {
         /// RFC 6455 §7.4.
@@ -38,7 +69,9 @@ pub enum ToClient {
 #[derive(Debug)]
 pub struct CdpClient {
     /// From the client to the browser. A full queue makes the client wait.
-    pub to_browser: mpsc::Sender<String>,
+    pub to_browser: mpsc::Sender<Text>,
     /// From the browser to the client. A client that lets it grow too long is closed with a reason.
     pub from_browser: mpsc::Receiver<ToClient>,
+    /// The session's share, for what is still being put together.
+    pub budget: Budget,
 }

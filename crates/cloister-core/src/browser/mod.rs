@@ -13,13 +13,15 @@
 
 pub mod action;
 pub mod backend;
+pub mod budget;
 pub mod cdp;
 pub mod host;
 pub mod page;
 
 pub use action::{Action, ActionResult, Button};
 pub use backend::{Browser, BrowserBackend, BrowserError, BrowserSpec, Engine, StreamStatus};
-pub use cdp::{CdpClient, Role, ToClient};
+pub use budget::{Budget, Exhausted, Held};
+pub use cdp::{CdpClient, Role, Text, ToClient};
 pub use host::{BrowserHost, Chromium};
 pub use page::Step;
 

@@ -6,8 +6,8 @@ use super::fake_page::{self, Page};
 use crate::backend::{EventSink, Interpreter, InterpreterSpec, InvokeError, StopReport};
 use crate::browser::page::{Performed, Step};
 use crate::browser::{
-    Action, ActionResult, Browser, BrowserError, BrowserSpec, CdpClient, Engine, Role, StreamStatus,
-    ToClient, Viewport,
+    Action, ActionResult, Browser, BrowserError, BrowserSpec, Budget, CdpClient, Engine, Role, StreamStatus,
+    Text, ToClient, Viewport,
 };
 use crate::command::ToolCall;
 use crate::id::SandboxId;
@@ -152,7 +152,7 @@ impl Browser for FakeBrowser {
         let (engine, shared) = (self.engine(), Arc::clone(&self.shared));
         let client = Client { role, asked, answers, root: target, engine, shared };
         tokio::spawn(client.serve(self.stream.subscribe(), self.files.end()));
-        Ok(CdpClient { to_browser, from_browser })
+        Ok(CdpClient { to_browser, from_browser, budget: Budget::new(usize::MAX) })
     }
 
     async fn targets(&self) -> Result<Value, BrowserError> {
@@ -184,7 +184,7 @@ impl Browser for FakeBrowser {
 /// One connected client.
 struct Client {
     role: Role,
-    asked: mpsc::Receiver<String>,
+    asked: mpsc::Receiver<Text>,
     answers: mpsc::Sender<ToClient>,
     root: Option<String>,
     engine: Engine,
@@ -242,7 +242,7 @@ impl Client {
 
     async fn send(&self, message: Value) {
         // A client that has gone away is noticed by the next read.
-        drop(self.answers.send(ToClient::Text(message.to_string())).await);
+        drop(self.answers.send(ToClient::Text(message.to_string().into())).await);
     }
 
     async fn close(&self, code: u16, reason: &str) {

@@ -38,7 +38,7 @@ pub(crate) async fn stream(
     request: Request,
 ) -> Result<Response<Body>, NativeError> {
     let browser = control::browser(&gateway, &who, &path).await?;
-    let socket = streams::websocket(&mut request.into_parts().0).await?;
+    let socket = streams::websocket(&mut request.into_parts().0)?;
     let client = browser.connect(role(access.rights), None).await.map_err(Error::from)?;
     let session = session_id(&path.1)?;
     let told = gateway.clone();
@@ -54,7 +54,7 @@ fn telling(
     access: Access,
     renew: impl Fn() -> Option<String> + Send + 'static,
 ) -> CdpClient {
-    let CdpClient { to_browser, mut from_browser } = client;
+    let CdpClient { to_browser, mut from_browser, budget } = client;
     // One place only: how far a page may be behind is the broker's to decide.
     let (to_page, for_page) = mpsc::channel(1);
     tokio::spawn(async move {
@@ -76,7 +76,8 @@ fn telling(
                     told = Some((status, now));
                     let mut params = state(status, access.rights);
                     params["access"] = json!(renew());
-                    Some(ToClient::Text(json!({ "method": "Cloister.liveView", "params": params }).to_string()))
+                    let told = json!({ "method": "Cloister.liveView", "params": params });
+                    Some(ToClient::Text(told.to_string().into()))
                 }
             };
             let Some(message) = message else { return };
@@ -86,5 +87,5 @@ fn telling(
             }
         }
     });
-    CdpClient { to_browser, from_browser: for_page }
+    CdpClient { to_browser, from_browser: for_page, budget }
 }

@@ -154,6 +154,7 @@ fn prepare(args: &Args, open_files: u64) -> Result<Prepared, Failure> {
         state_dir: data.sandboxes(),
         pool_size,
         browser_pool,
+        browser_memory: config.browsers.limits(ram()),
         recordings: FileRecordings::new(data.recordings()),
         loopback,
     })?;
@@ -327,6 +328,13 @@ fn pooled(config: &Config, interpreters: &[(String, Arc<Policy>)]) -> Vec<Arc<Po
         }
     }
     pooled
+}
+
+/// The machine's memory in bytes, where the kernel says it.
+fn ram() -> Option<usize> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    total.trim().trim_end_matches("kB").trim().parse::<usize>().ok()?.checked_mul(1024)
 }
 
 /// Sessions cost several descriptors each; the usual soft limit of 1024 is for programs that use select(2). Returns the limit, which

@@ -18,8 +18,10 @@
 
 mod bridge;
 mod endpoints;
+mod websocket;
 
 pub(crate) use endpoints::Endpoints;
+pub(crate) use websocket::Upgrade;
 
 use super::identifier;
 use super::sessions;
@@ -27,14 +29,14 @@ use crate::percent;
 use crate::state::Gateway;
 use crate::wire_error::Refusal;
 use axum::body::Body;
-use axum::extract::{FromRequestParts as _, Request, WebSocketUpgrade};
+use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{Method, Response, StatusCode};
-use cloister_core::browser::cdp::FROM_CLIENT_MAX;
 use cloister_core::browser::{Browser, CdpClient, Role};
 use cloister_core::error::{Error, Kind};
 use cloister_core::session::SessionKind;
 use cloister_core::{Principal, SessionId};
+use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -134,7 +136,7 @@ async fn upgrade(
     browser: &dyn Browser,
     target: Option<&str>,
 ) -> Result<Response<Body>, Refusal> {
-    let socket = websocket(parts).await?;
+    let socket = websocket(parts)?;
     let client = browser.connect(Role::Driver, target.map(str::to_owned)).await.map_err(|error| {
         let error = Error::from(error);
         // The only thing of a connection that a client chooses is its target.
@@ -144,8 +146,8 @@ async fn upgrade(
 }
 
 /// The WebSocket that a request asks for; refused before anything is connected if it asks for none.
-pub(crate) async fn websocket(parts: &mut Parts) -> Result<WebSocketUpgrade, Refusal> {
-    WebSocketUpgrade::from_request_parts(parts, &()).await.map_err(|_| {
+pub(crate) fn websocket(parts: &mut Parts) -> Result<Upgrade, Refusal> {
+    websocket::asked(parts).ok_or_else(|| {
         let error = Error::new(
             Kind::Validation,
             "this is a WebSocket that speaks CDP: connect with ws:// (RFC 6455, version 13, HTTP/1.1)",
@@ -155,12 +157,17 @@ pub(crate) async fn websocket(parts: &mut Parts) -> Result<WebSocketUpgrade, Ref
 }
 
 /// Joins a WebSocket and a client of the browser, until one of them ends or the server is told to stop.
-pub(crate) fn serve(gateway: &Gateway, socket: WebSocketUpgrade, client: CdpClient) -> Response<Body> {
+pub(crate) fn serve(gateway: &Gateway, socket: Upgrade, client: CdpClient) -> Response<Body> {
     let drained = gateway.drained();
-    socket
-        .max_message_size(FROM_CLIENT_MAX)
-        .max_frame_size(FROM_CLIENT_MAX)
-        .on_upgrade(move |socket| bridge::run(socket, client, drained))
+    let response = websocket::switched(&socket);
+    tokio::spawn(async move {
+        // The client's part comes first: without one nobody hears of the browser, and the client is dropped.
+        match socket.connection.await {
+            Ok(connection) => bridge::run(TokioIo::new(connection), client, drained).await,
+            Err(error) => tracing::debug!(%error, "a connection broke before it was a WebSocket"),
+        }
+    });
+    response
 }
 
 /// What `/json/version` of a Chromium says, with the URL that leads back here.
