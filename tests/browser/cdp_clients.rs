@@ -1,7 +1,7 @@
 //! CDP clients on one jailed browser: they share it, keep apart, come and go.
 
 use crate::cdp_rig::{Client, PLENTY, VIEWPORT, with_session};
-use cloister_core::browser::{BrowserError, Role, StreamStatus};
+use cloister_core::browser::{Browser, BrowserError, Role, StreamStatus};
 use cloister_core::command::ToolCall;
 use cloister_core::event::{Event, Outcome};
 use serde_json::json;
@@ -200,4 +200,49 @@ async fn downloads_get_their_real_names_and_a_second_one_of_a_name_loses_nothing
         tokio::time::timeout(PLENTY, arrives).await.expect("both files have their names");
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_that_is_larger_than_any_message_and_many_at_once_get_their_names_too() {
+    with_session(async |browser| {
+        let mut client = Client::connect(browser, Role::Driver).await;
+        let (_, session) = client.open("data:text/html,<p>x").await;
+        let params = json!({"behavior": "allow", "eventsEnabled": true});
+        assert!(client.call(None, "Browser.setDownloadBehavior", params).await["result"].is_object());
+        let click = "(() => { const a = document.createElement('a'); document.body.append(a);
+            const save = (name, parts) => { a.href = URL.createObjectURL(new Blob(parts)); a.download = name; a.click(); };
+            save('large.bin', Array(70).fill(new Uint8Array(1 << 20)));
+            for (let n = 0; n < 9; n++) save('many.txt', [String(n)]); })()";
+        client.evaluate(&session, click).await;
+        let named = async {
+            loop {
+                let call = ToolCall::ListFiles { path: "downloads".to_owned() };
+                let Outcome::Listing { entries, .. } = outcome(browser.as_ref(), call).await else { panic!("no listing") };
+                let many = entries.iter().filter(|entry| entry.name.starts_with("many")).count();
+                let large = entries.iter().find(|entry| entry.name == "large.bin");
+                if many == 9 && large.is_some_and(|large| large.size == 70 << 20) && entries.len() == 10 {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(PLENTY, named).await.expect("all files have their names");
+        let path = "downloads/large.bin".to_owned();
+        let range = ToolCall::ReadRange { path: path.clone(), offset: (70 << 20) - 2, length: 10 };
+        assert!(matches!(outcome(browser.as_ref(), range).await, Outcome::Range { data, .. } if data.len() == 2));
+        let removed = outcome(browser.as_ref(), ToolCall::RemoveFiles { paths: vec![path.clone()] }).await;
+        assert!(matches!(removed, Outcome::Removed { removed, .. } if removed == [path]));
+    })
+    .await;
+}
+
+/// What a file tool came to.
+async fn outcome(browser: &dyn Browser, call: ToolCall) -> Outcome {
+    let (sender, mut events) = tokio::sync::mpsc::channel(64);
+    browser.files(call, PLENTY, sender).await.unwrap();
+    loop {
+        if let Event::Done(outcome) = events.recv().await.expect("a file tool has an outcome") {
+            return *outcome;
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Browser.downloadWillBegin ──▶ note: GUID, suggested name     (of our root session, or of the client's that set the behaviour)
-//!   Browser.downloadProgress ───▶ note: bytes, state ── completed ──▶ queue ──▶ keep: read GUID, write name, remove GUID
+//!   Browser.downloadProgress ───▶ note: bytes, state ── completed ──▶ queue ──▶ keep: the sandbox names it
 //! ```
 //!
 //! Under its suggested name Chromium would overwrite a file of the same name, and fail when the name is too long.
@@ -14,21 +14,21 @@ mod name;
 use crate::files::tool;
 use crate::filter::DOWNLOADS;
 use cloister_core::backend::Interpreter;
-use cloister_core::command::{NewFile, ToolCall};
+use cloister_core::command::ToolCall;
 use cloister_core::event::Outcome;
 use cloister_core::lock::lock;
 use serde::Deserialize;
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Downloads that are remembered; the oldest is forgotten first. A page that floods downloads takes no more memory than this.
 const REMEMBERED: usize = 1000;
-/// Finished ones that wait for their name; more than these stay under their GUIDs.
-const WAITING: usize = 64;
-/// Largest file that is renamed. The file tools have no rename: the bytes pass through the server.
-const RENAMED_MAX: u64 = 64 << 20;
+/// Finished ones that wait for their name. Naming one takes less time than downloading it; of a flood, the rest is named when the
+/// queue is empty.
+const WAITING: usize = 4096;
 /// Characters of a URL that are kept: a `data:` URL holds the whole download, and a page makes as many as it likes.
 const URL: usize = 2000;
 /// How long one file tool may take.
@@ -66,14 +66,23 @@ pub struct Download {
 /// The downloads of one session.
 pub struct Downloads {
     list: Mutex<VecDeque<Download>>,
-    finished: mpsc::Sender<String>,
+    finished: mpsc::Sender<Finished>,
+    /// Some did not fit into the queue.
+    overlooked: AtomicBool,
+}
+
+/// A finished download: it gets its name even if it has been forgotten meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Finished {
+    guid: String,
+    suggested: String,
 }
 
 impl Downloads {
     /// The list, and the queue of finished ones for [`Self::keep`].
-    pub(crate) fn new() -> (Arc<Self>, mpsc::Receiver<String>) {
+    pub(crate) fn new() -> (Arc<Self>, mpsc::Receiver<Finished>) {
         let (finished, queue) = mpsc::channel(WAITING);
-        (Arc::new(Self { list: Mutex::default(), finished }), queue)
+        (Arc::new(Self { list: Mutex::default(), finished, overlooked: AtomicBool::new(false) }), queue)
     }
 
     /// All that are remembered, oldest first.
@@ -121,62 +130,61 @@ impl Downloads {
         }
         download.bytes = *received_bytes as u64;
         download.state = *state;
-        if *state == DownloadState::Completed && self.finished.try_send(guid.clone()).is_err() {
-            tracing::warn!(guid, "too many downloads at once; this one keeps its GUID as its name");
+        if *state == DownloadState::Completed {
+            let finished = Finished { guid: guid.clone(), suggested: download.suggested.clone() };
+            if self.finished.try_send(finished).is_err() {
+                self.overlooked.store(true, Ordering::Relaxed);
+            }
         }
     }
 
     /// Gives finished downloads their names, one after the other, until the session ends.
     pub(crate) async fn keep(
         self: Arc<Self>,
-        mut queue: mpsc::Receiver<String>,
+        mut queue: mpsc::Receiver<Finished>,
         sandbox: Arc<dyn Interpreter>,
     ) {
-        while let Some(guid) = queue.recv().await {
-            let found = lock(&self.list).iter().find(|download| download.guid == guid).cloned();
-            let Some(download) = found else { continue };
-            if download.bytes > RENAMED_MAX {
-                tracing::info!(guid, "a large download keeps its GUID as its name");
-                continue;
-            }
-            match rename(sandbox.as_ref(), &download).await {
-                Ok(path) => {
-                    if let Some(download) = lock(&self.list).iter_mut().find(|download| download.guid == guid)
-                    {
-                        download.path = path;
-                    }
+        while let Some(finished) = queue.recv().await {
+            self.name(sandbox.as_ref(), finished).await;
+            if queue.is_empty() && self.overlooked.swap(false, Ordering::Relaxed) {
+                for finished in self.unnamed() {
+                    self.name(sandbox.as_ref(), finished).await;
                 }
-                Err(what) => tracing::warn!(guid, what, "a download keeps its GUID as its name"),
             }
+        }
+    }
+
+    /// Finished ones that still have their GUIDs.
+    fn unnamed(&self) -> Vec<Finished> {
+        let list = lock(&self.list);
+        let unnamed =
+            list.iter().filter(|d| d.state == DownloadState::Completed && d.path.ends_with(&d.guid));
+        unnamed.map(|d| Finished { guid: d.guid.clone(), suggested: d.suggested.clone() }).collect()
+    }
+
+    async fn name(&self, sandbox: &dyn Interpreter, Finished { guid, suggested }: Finished) {
+        match named(sandbox, &guid, &suggested).await {
+            Ok(path) => {
+                if let Some(download) = lock(&self.list).iter_mut().find(|download| download.guid == guid) {
+                    download.path = path;
+                }
+            }
+            Err(what) => tracing::warn!(guid, what, "a download keeps its GUID as its name"),
         }
     }
 }
 
-/// Copies a download to a free name and removes the original. Gives the new path, relative to the workspace.
-async fn rename(sandbox: &dyn Interpreter, download: &Download) -> Result<String, String> {
-    let listing = tool(sandbox, ToolCall::ListFiles { path: DOWNLOADS.to_owned() }, TOOL).await?;
-    let Outcome::Listing { entries, truncated } = listing else {
-        return Err("no listing of the downloads folder".to_owned());
-    };
-    if truncated {
-        return Err("the downloads folder has more entries than can be listed".to_owned());
+/// Gives a download a free name. Gives the new path, relative to the workspace.
+async fn named(sandbox: &dyn Interpreter, guid: &str, suggested: &str) -> Result<String, String> {
+    let (stem, extension) = name::split(suggested);
+    let path = format!("{DOWNLOADS}/{guid}");
+    let call = ToolCall::NameFile { path, stem: stem.to_owned(), extension: extension.to_owned() };
+    match tool(sandbox, call, TOOL).await? {
+        Outcome::Written { files } => {
+            files.into_iter().next().map(|(path, _)| path).ok_or_else(|| "nothing was named".to_owned())
+        }
+        _ => Err("the file tool gave another answer than was asked for".to_owned()),
     }
-    let taken: HashSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
-    let free = name::free(&download.suggested, |name| taken.contains(name));
-    let read = tool(sandbox, ToolCall::ReadFiles { paths: vec![download.path.clone()] }, TOOL).await?;
-    let Outcome::Files { files, failed } = read else {
-        return Err("the downloaded file was not read".to_owned());
-    };
-    let Some(file) = files.into_iter().next() else {
-        return Err(failed
-            .first()
-            .map_or("the file is not there".to_owned(), |failure| failure.reason.clone()));
-    };
-    let path = format!("{DOWNLOADS}/{free}");
-    let content = vec![NewFile { path: path.clone(), data: file.data }];
-    tool(sandbox, ToolCall::WriteFiles { content }, TOOL).await?;
-    tool(sandbox, ToolCall::RemoveFiles { paths: vec![download.path.clone()] }, TOOL).await?;
-    Ok(path)
 }
 
 #[derive(Deserialize)]
@@ -229,7 +237,7 @@ mod tests {
         let list = downloads.list();
         assert_eq!(list.len(), 1);
         assert_eq!((list[0].bytes, list[0].state), (50, DownloadState::Completed));
-        assert_eq!(queue.try_recv().unwrap(), GUID);
+        assert_eq!(queue.try_recv().unwrap().guid, GUID);
         assert!(queue.try_recv().is_err());
     }
 
@@ -241,6 +249,19 @@ mod tests {
         }
         assert_eq!(downloads.list().len(), REMEMBERED);
         assert!(downloads.list()[0].guid.ends_with("005"));
+    }
+
+    #[test]
+    fn what_does_not_fit_into_the_queue_is_found_again() {
+        let (downloads, mut queue) = Downloads::new();
+        let guid = |number: usize| format!("a8e410b3-0bd1-451d-b3d2-{number:012}");
+        for number in 0..=WAITING {
+            begin(&downloads, &guid(number), "a");
+            progress(&downloads, &guid(number), "completed");
+        }
+        assert!(downloads.overlooked.load(Ordering::Relaxed));
+        assert_eq!(std::iter::from_fn(|| queue.try_recv().ok()).count(), WAITING);
+        assert_eq!(downloads.unnamed().last().unwrap().guid, guid(WAITING));
     }
 
     #[test]

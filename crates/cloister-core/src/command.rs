@@ -101,6 +101,16 @@ pub enum ToolCall {
         /// At least one.
         paths: Vec<String>,
     },
+    /// Give a file another name in its folder: `stem.ext`, or the first of `stem (1).ext`, `stem (2).ext`, … that is free. Answers
+    /// as a write of the new path does. For the server's own use: no client has a word for it.
+    NameFile {
+        /// Relative to the workspace.
+        path: String,
+        /// Without a separator.
+        stem: String,
+        /// With its dot, or empty.
+        extension: String,
+    },
     /// A byte range of one file, for downloads over plain HTTP.
     ReadRange {
         /// Relative to the workspace, or absolute inside the sandbox.
@@ -135,6 +145,7 @@ impl ToolCall {
             Self::WriteFiles { .. } => "writeFiles",
             Self::ListFiles { .. } => "listFiles",
             Self::RemoveFiles { .. } => "removeFiles",
+            Self::NameFile { .. } => "nameFile",
             Self::ReadRange { .. } => "readRange",
             Self::Act { .. } => "act",
             Self::Perform { .. } => "perform",
@@ -168,6 +179,7 @@ impl ToolCall {
                 | Self::WriteFiles { .. }
                 | Self::ListFiles { .. }
                 | Self::RemoveFiles { .. }
+                | Self::NameFile { .. }
                 | Self::ReadRange { .. }
         )
     }

@@ -78,6 +78,7 @@ impl Interpreter for BrowserSandbox {
                 | ToolCall::WriteFiles { .. }
                 | ToolCall::ListFiles { .. }
                 | ToolCall::RemoveFiles { .. }
+                | ToolCall::NameFile { .. }
                 | ToolCall::ReadRange { .. }
         );
         if on_files {

@@ -197,6 +197,9 @@ fn request(id: &str, call: ToolCall, deadline_ms: u64) -> Option<(Request, Vec<u
         }
         ToolCall::ListFiles { path } => (Request::List { id, path }, Vec::new()),
         ToolCall::RemoveFiles { paths } => (Request::Remove { id, paths }, Vec::new()),
+        ToolCall::NameFile { path, stem, extension } => {
+            (Request::Name { id, path, stem, extension }, Vec::new())
+        }
         ToolCall::ReadRange { path, offset, length } => {
             (Request::Range { id, path, offset, length }, Vec::new())
         }

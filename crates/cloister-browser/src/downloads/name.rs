@@ -26,19 +26,8 @@ pub(super) fn sanitised(suggested: &str) -> String {
     if stem.is_empty() { format!("download{extension}") } else { format!("{stem}{extension}") }
 }
 
-/// `report.csv`, `report (1).csv`, … : the first that is not taken.
-pub(super) fn free(name: &str, taken: impl Fn(&str) -> bool) -> String {
-    if !taken(name) {
-        return name.to_owned();
-    }
-    let (stem, extension) = split(name);
-    let numbered = (1u64..).map(|number| format!("{stem} ({number}){extension}"));
-    // The folder's listing is finite, so one is found.
-    numbered.into_iter().find(|name| !taken(name)).unwrap_or_else(|| name.to_owned())
-}
-
 /// Stem and extension; an extension is short, or it is none.
-fn split(name: &str) -> (&str, &str) {
+pub(super) fn split(name: &str) -> (&str, &str) {
     match name.rfind('.') {
         Some(at) if at > 0 && name.len() - at <= 20 => name.split_at(at),
         _ => (name, ""),
@@ -63,14 +52,6 @@ mod tests {
         for name in ["report 2026.csv", "图表.png", "Müller & Söhne.tar.gz", "README"] {
             assert_eq!(sanitised(name), name);
         }
-    }
-
-    #[test]
-    fn a_second_file_of_a_name_gets_a_number() {
-        let taken = ["report.csv", "report (1).csv", "x"];
-        assert_eq!(free("report.csv", |name| taken.contains(&name)), "report (2).csv");
-        assert_eq!(free("x", |name| taken.contains(&name)), "x (1)");
-        assert_eq!(free("y", |name| taken.contains(&name)), "y");
     }
 
     #[test]

@@ -300,6 +300,20 @@ impl World {
         Outcome::Written { files }
     }
 
+    fn name(&self, path: &str, name: String) -> Outcome {
+        let mut held = lock(&self.files);
+        match held.remove(&tidy(path)) {
+            Some(data) => {
+                let named =
+                    path.rsplit_once('/').map_or(name.clone(), |(folder, _)| format!("{folder}/{name}"));
+                let size = data.len() as u64;
+                held.insert(tidy(&named), data);
+                Outcome::Written { files: vec![(named, size)] }
+            }
+            None => Outcome::Failed { message: format!("no such file: {path}") },
+        }
+    }
+
     fn list(&self, path: &str) -> Outcome {
         let inside = tidy(path);
         let prefix = if inside.is_empty() { String::new() } else { format!("{inside}/") };
@@ -374,6 +388,7 @@ impl Interpreter for FakeInterpreter {
                 ToolCall::WriteFiles { content } => world.write(content),
                 ToolCall::ListFiles { path } => world.list(&path),
                 ToolCall::RemoveFiles { paths } => world.remove(paths),
+                ToolCall::NameFile { path, stem, extension } => world.name(&path, stem + &extension),
                 ToolCall::ReadRange { path, offset, length } => world.range(&path, offset, length),
                 other => {
                     return Err(InvokeError::NotSupported(format!("it has no browser for {}", other.name())));

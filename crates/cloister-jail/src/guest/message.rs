@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Version of the control channel; init and server refuse each other when it differs.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// Server to init.
 #[derive(Debug, Serialize, Deserialize)]
@@ -85,6 +85,17 @@ pub enum Request {
         id: String,
         /// What to remove.
         paths: Vec<String>,
+    },
+    /// Give a file another name in its folder, the first that is free: `stem.ext`, `stem (1).ext`, …
+    Name {
+        /// The server's id of the call.
+        id: String,
+        /// The file.
+        path: String,
+        /// Without a separator.
+        stem: String,
+        /// With its dot, or empty.
+        extension: String,
     },
     /// Read a range of one file.
     Range {

@@ -240,7 +240,7 @@ pub(super) fn list(workspace: &str, text: &str) -> ToolResult {
     ToolResult::Listing { entries: listed, truncated }
 }
 
-fn describe(path: &str, error: &io::Error) -> String {
+pub(super) fn describe(path: &str, error: &io::Error) -> String {
     format!("{path}: {}", reason(error))
 }
 

@@ -18,6 +18,7 @@ mod children;
 mod connection;
 mod events;
 mod files;
+mod name;
 mod output;
 mod path;
 mod process;

@@ -5,7 +5,7 @@ use super::events::Init;
 use super::snapshot::Snapshot;
 use super::task::Task;
 use super::worker::{Link, Worker};
-use super::{files, remove};
+use super::{files, name, remove};
 use crate::guest::cell::CellRequest;
 use crate::guest::frame::{self, CELL, CONTROL};
 use crate::guest::message::{Reply, Request, ToolResult};
@@ -50,6 +50,9 @@ impl Init {
             }
             Request::List { id, path } => self.done(id, files::list(&workspace, &path), b""),
             Request::Remove { id, paths } => self.done(id, remove::remove(&workspace, &paths), b""),
+            Request::Name { id, path, stem, extension } => {
+                self.done(id, name::name(&workspace, &path, &stem, &extension), b"");
+            }
             Request::Range { id, path, offset, length } => {
                 match files::read_range(&workspace, &path, offset, length) {
                     Ok((size, modified, data)) => self.done(id, ToolResult::Range { size, modified }, &data),
