@@ -273,7 +273,7 @@ async fn the_end_of_the_session_closes_its_clients() {
     client.ask(json!({ "id": 1 })).await;
     server.stop_browser(&id).await;
     let (code, reason) = client.closed().await;
-    assert!(code == 1001 && reason.contains("session has ended"), "{code} {reason}");
+    assert!(code == 1001 && reason == "session ended: the session was stopped", "{code} {reason}");
 }
 
 #[tokio::test]

@@ -180,8 +180,11 @@ impl Browser for ChromiumBrowser {
         }
     }
 
+    fn over(&self, why: &str) {
+        self.broker.end(why);
+    }
+
     async fn stop(&self, grace: Duration) -> StopReport {
-        self.broker.end("the session has ended");
         if let Some(recorder) = &self.recorder {
             recorder.end().await;
         }

@@ -37,7 +37,7 @@ pub(crate) trait Inbox: Send + Sync {
     fn deliver(&self, message: Incoming, held: Held);
     /// An event for one of the client's sessions could not be kept.
     fn lost(&self, why: &str);
-    /// The browser has ended, or the client's root session.
+    /// The client's root session has ended, and the browser goes on.
     fn ended(&self, reason: &str);
 }
 
@@ -179,12 +179,8 @@ impl Mux {
         for waiting in pending.into_values() {
             let _ = waiting.answer.send(Err(CallError::Gone(reason.to_owned())));
         }
-        // A client hears it once per session, which does no harm.
-        for session in sessions.into_values() {
-            if let Owner::Client(client) = session.owner {
-                client.ended(reason);
-            }
-        }
+        // Clients hear it from the broker, when more is known than that the pipe is closed.
+        drop(sessions);
         self.ended.send_replace(Some(reason.to_owned()));
     }
 

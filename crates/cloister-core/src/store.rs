@@ -28,8 +28,14 @@ pub trait Store: Send + Sync + 'static {
     fn insert(&self, session: &StoredSession) -> Result<(), Error>;
     /// Note which sandbox runs it.
     fn bind(&self, id: &SessionId, sandbox: &SandboxId) -> Result<(), Error>;
-    /// Record the end. Terminal states never change: a second call is a no-op.
-    fn terminate(&self, id: &SessionId, reason: EndReason, at: SystemTime) -> Result<(), Error>;
+    /// Record the end, and what the worker died of. Terminal states never change: a second call is a no-op.
+    fn terminate(
+        &self,
+        id: &SessionId,
+        reason: EndReason,
+        cause: Option<&str>,
+        at: SystemTime,
+    ) -> Result<(), Error>;
     /// Remove the record of a session that never started.
     fn forget(&self, id: &SessionId) -> Result<(), Error>;
     /// One session, whoever owns it.

@@ -19,7 +19,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// The layout below, as `user_version` in the file. A change of the layout adds a step to [`migrate`] and one here.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 const LAYOUT: &str = "
     CREATE TABLE sessions (
@@ -162,11 +162,14 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
 /// Brings an older file to [`VERSION`], in one transaction; returns the file's version afterwards.
 fn migrate(connection: &mut Connection) -> rusqlite::Result<i64> {
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if found != 0 {
+    if !(0..VERSION).contains(&found) {
         return Ok(found);
     }
     let transaction = connection.transaction()?;
-    transaction.execute_batch(LAYOUT)?;
+    if found == 0 {
+        transaction.execute_batch(LAYOUT)?;
+    }
+    transaction.execute_batch("ALTER TABLE sessions ADD COLUMN cause TEXT")?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()?;
     Ok(VERSION)
@@ -175,14 +178,25 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<i64> {
 impl Store for SqliteStore {
     fn insert(&self, session: &StoredSession) -> Result<(), Error> {
         let StoredSession { record, key, owner, sandbox, client_token, fingerprint } = session;
-        let SessionRecord { id, interpreter, name, status: _, ended, created, updated, ttl, policy, tier } =
-            record;
+        let SessionRecord {
+            id,
+            interpreter,
+            name,
+            status: _,
+            ended,
+            cause,
+            created,
+            updated,
+            ttl,
+            policy,
+            tier,
+        } = record;
         let connection = self.connection();
         let mut statement = connection
             .prepare_cached(
-                "INSERT INTO sessions (id, interpreter, key, tenant, principal, name, ended, created, updated, ttl, \
+                "INSERT INTO sessions (id, interpreter, key, tenant, principal, name, ended, cause, created, updated, ttl, \
                  policy, tier, sandbox, token, fingerprint) VALUES (:id, :interpreter, :key, :tenant, :principal, \
-                 :name, :ended, :created, :updated, :ttl, :policy, :tier, :sandbox, :token, :fingerprint)",
+                 :name, :ended, :cause, :created, :updated, :ttl, :policy, :tier, :sandbox, :token, :fingerprint)",
             )
             .map_err(failed)?;
         let done = statement.execute(named_params! {
@@ -193,6 +207,7 @@ impl Store for SqliteStore {
             ":principal": owner.name,
             ":name": name,
             ":ended": ended.map(end_name),
+            ":cause": cause,
             ":created": nanos(*created),
             ":updated": nanos(*updated),
             ":ttl": i64::try_from(ttl.as_nanos()).unwrap_or(i64::MAX),
@@ -220,10 +235,16 @@ impl Store for SqliteStore {
         Ok(())
     }
 
-    fn terminate(&self, id: &SessionId, reason: EndReason, at: SystemTime) -> Result<(), Error> {
+    fn terminate(
+        &self,
+        id: &SessionId,
+        reason: EndReason,
+        cause: Option<&str>,
+        at: SystemTime,
+    ) -> Result<(), Error> {
         self.change(
-            "UPDATE sessions SET ended = ?2, updated = ?3 WHERE id = ?1 AND ended IS NULL",
-            params![id.as_str(), end_name(reason), nanos(at)],
+            "UPDATE sessions SET ended = ?2, updated = ?3, cause = ?4 WHERE id = ?1 AND ended IS NULL",
+            params![id.as_str(), end_name(reason), nanos(at), cause],
         )?;
         Ok(())
     }
@@ -287,6 +308,7 @@ fn session(row: &Row<'_>) -> rusqlite::Result<StoredSession> {
             name: row.get("name")?,
             status: if ended.is_some() { Status::Terminated } else { Status::Ready },
             ended,
+            cause: row.get("cause")?,
             created: time(row.get("created")?),
             updated: time(row.get("updated")?),
             ttl: Duration::from_nanos(ttl),

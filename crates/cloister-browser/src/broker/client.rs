@@ -122,8 +122,9 @@ impl Client {
             }
             Err(error) => Err(error),
         };
-        if sent.is_err() {
-            self.outbox.close(close::GONE, "the session's browser has ended");
+        if let Err(error) = sent {
+            // The browser has ended. The client hears why when it is known, and its call has no answer.
+            tracing::debug!(client = self.id, %error, "a message came too late");
         }
     }
 

@@ -28,6 +28,8 @@ use tokio::sync::mpsc;
 
 /// How long attaching and detaching may take: the browser process answers, not a page.
 const LIMIT: Duration = Duration::from_secs(10);
+/// How long a client whose browser has ended waits for the reason. Sessions are ended in less time than that.
+const REASON: Duration = Duration::from_secs(15);
 /// Messages that wait for the client's socket. Few, since each may be large; what waits, waits in the outbox.
 const CHANNEL: usize = 2;
 /// Messages of a client that wait for the broker: the client itself can keep the next one.
@@ -144,6 +146,15 @@ impl Broker {
                 && let Some(text) = messages.recv().await
             {
                 client.receive(text).await;
+            }
+        };
+        let up = async {
+            up.await;
+            if !self.connection.lives() {
+                // Whoever ends the session says why; the record of the session comes first.
+                tokio::time::sleep(REASON).await;
+                client.outbox.close(close::GONE, "the session's browser has ended");
+                std::future::pending::<()>().await;
             }
         };
         let close = tokio::select! {

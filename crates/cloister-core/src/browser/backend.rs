@@ -157,6 +157,9 @@ pub trait Browser: Send + Sync {
     async fn files(&self, call: ToolCall, deadline: Duration, events: EventSink) -> Result<(), InvokeError>;
     /// Resolves when the browser has ended by itself, with the reason. Clients read it.
     async fn exited(&self) -> String;
+    /// The session has ended and its record says so: clients that are still connected are closed with this reason. Comes after
+    /// [`Self::stop`].
+    fn over(&self, why: &str);
     /// Returns within `grace` plus a kill. Nothing is left afterwards.
     async fn stop(&self, grace: Duration) -> StopReport;
 }

@@ -33,6 +33,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{Id as TaskId, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
+/// Characters of a cause that are kept.
+const CAUSE: usize = 500;
+
 /// What a session can be asked.
 #[derive(Debug)]
 pub(super) enum Request {
@@ -108,6 +111,8 @@ struct Driver {
     work: JoinSet<Happened>,
     duties: HashMap<TaskId, Duty>,
     place: Option<Place>,
+    /// Hears that the end is on record, with the words for whoever is still connected.
+    farewell: Option<(Worker, String)>,
 }
 
 impl Birth {
@@ -127,6 +132,7 @@ impl Birth {
             work: JoinSet::new(),
             duties: HashMap::new(),
             place: Some(place),
+            farewell: None,
             record,
             policy,
             store,
@@ -154,6 +160,10 @@ impl Driver {
         }
         // First out of the table, then the answers: who hears "stopped" finds the record in the store.
         self.place.take();
+        // And then the streams: who sees one closed finds a session that has ended.
+        if let Some((worker, why)) = self.farewell.take() {
+            worker.over(&why);
+        }
         for stopper in self.stoppers.drain(..) {
             // A client that has gone away needs no answer; so below.
             let _ = stopper.send(self.record.clone());
@@ -280,7 +290,11 @@ impl Driver {
         match self.state.stop(reason) {
             StopStep::Already => return,
             StopStep::AfterStart => self.answer_starter(Err(refusal::ended_while_starting(&self.id, reason))),
-            StopStep::TakeDown => self.take_down(reason),
+            StopStep::TakeDown => {
+                let died = detail.filter(|_| reason == EndReason::Failed);
+                self.record.cause = died.map(|text| text.chars().take(CAUSE).collect());
+                self.take_down(reason);
+            }
         }
         let error = refusal::ended_under_call(&self.id, reason, detail);
         self.calls.values().for_each(|call| call.log.fail(error.repeat()));
@@ -292,10 +306,12 @@ impl Driver {
     fn take_down(&mut self, reason: EndReason) {
         let Some(worker) = self.worker.clone() else { return };
         let (store, id, grace) = (Arc::clone(&self.store), self.id.clone(), self.policy.time.grace);
+        let cause = self.record.cause.clone();
+        self.farewell = Some((worker.clone(), refusal::farewell(reason, cause.as_deref())));
         self.task(Duty::Stop, async move {
             let report = worker.stop(grace).await;
             let at = SystemTime::now();
-            records::write_end(&store, &id, reason, at).await;
+            records::write_end(&store, &id, reason, cause, at).await;
             Happened::Reaped(report, at)
         });
     }

@@ -120,7 +120,7 @@ impl SessionManager {
             .collect();
         let now = SystemTime::now();
         let lost = records::ask(self.store(), move |store| {
-            stale.iter().try_for_each(|id| store.terminate(id, EndReason::Lost, now))?;
+            stale.iter().try_for_each(|id| store.terminate(id, EndReason::Lost, None, now))?;
             Ok(stale)
         })
         .await?;
@@ -394,9 +394,10 @@ impl SessionManager {
         if found.record.status == Status::Ready {
             // Its end could not be written at the time; nobody will take calls for it any more.
             let (session, now) = (id.clone(), SystemTime::now());
-            let written =
-                records::ask(self.store(), move |store| store.terminate(&session, EndReason::Lost, now))
-                    .await;
+            let written = records::ask(self.store(), move |store| {
+                store.terminate(&session, EndReason::Lost, None, now)
+            })
+            .await;
             if let Err(error) = written {
                 // The disk may still be full: who only asks is answered all the same.
                 tracing::warn!(session = %id, %error, "the end of a session could still not be recorded");

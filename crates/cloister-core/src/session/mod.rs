@@ -80,6 +80,8 @@ pub struct SessionRecord {
     pub status: Status,
     /// Set once it ended.
     pub ended: Option<EndReason>,
+    /// What its worker died of, if it ended by itself: a sentence with words of the guest's in it.
+    pub cause: Option<String>,
     /// When it started.
     pub created: SystemTime,
     /// When it last changed state.

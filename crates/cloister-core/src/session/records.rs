@@ -34,11 +34,18 @@ pub(super) fn bind_later(store: &Arc<dyn Store>, id: &SessionId, sandbox: Sandbo
 }
 
 /// Records an end, with a few tries. A record that cannot be written is `Lost` at the next start of the server.
-pub(super) async fn write_end(store: &Arc<dyn Store>, id: &SessionId, reason: EndReason, at: SystemTime) {
+pub(super) async fn write_end(
+    store: &Arc<dyn Store>,
+    id: &SessionId,
+    reason: EndReason,
+    cause: Option<String>,
+    at: SystemTime,
+) {
     let mut waits = END_RETRIES.iter();
     loop {
-        let session = id.clone();
-        let Err(error) = ask(store, move |store| store.terminate(&session, reason, at)).await else { return };
+        let (session, cause) = (id.clone(), cause.clone());
+        let write = move |store: &dyn Store| store.terminate(&session, reason, cause.as_deref(), at);
+        let Err(error) = ask(store, write).await else { return };
         let Some(wait) = waits.next() else {
             tracing::error!(session = %id, ?reason, %error, "the end of a session could not be recorded");
             return;

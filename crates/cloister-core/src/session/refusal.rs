@@ -63,6 +63,14 @@ pub(super) fn ended_under_call(id: &SessionId, reason: EndReason, detail: Option
     )
 }
 
+/// What a client hears that is still connected when its session is over.
+pub(super) fn farewell(reason: EndReason, cause: Option<&str>) -> String {
+    match cause {
+        Some(cause) => format!("session ended: {cause}"),
+        None => format!("session ended: {}", why(reason)),
+    }
+}
+
 /// What the starter hears when its session is not wanted any more before it is up.
 pub(super) fn ended_while_starting(id: &SessionId, reason: EndReason) -> Error {
     match reason {

@@ -116,6 +116,7 @@ impl Starter {
             name: request.name,
             status: Status::Ready,
             ended: None,
+            cause: None,
             created,
             updated: created,
             ttl,

@@ -88,6 +88,14 @@ impl Worker {
         }
     }
 
+    /// The session is over, and its record says so.
+    pub(super) fn over(&self, why: &str) {
+        match self {
+            Self::Code(_) => {}
+            Self::Browser(browser) => browser.over(why),
+        }
+    }
+
     pub(super) async fn invoke(
         &self,
         call: ToolCall,

@@ -32,6 +32,7 @@ pub(super) struct FakeBrowser {
     files: FakeInterpreter,
     page: Mutex<Page>,
     stream: watch::Sender<StreamStatus>,
+    over: watch::Sender<Option<String>>,
 }
 
 impl FakeBrowser {
@@ -39,7 +40,14 @@ impl FakeBrowser {
         let under = InterpreterSpec { policy: Arc::clone(&spec.policy), ttl: spec.ttl };
         let files = FakeInterpreter::new(under, Arc::clone(&shared.counters), Duration::ZERO)?;
         let stream = watch::channel(StreamStatus::Enabled).0;
-        Ok(Arc::new(Self { spec, shared, files, page: Mutex::default(), stream }))
+        Ok(Arc::new(Self {
+            spec,
+            shared,
+            files,
+            page: Mutex::default(),
+            stream,
+            over: watch::Sender::new(None),
+        }))
     }
 
     fn check(&self, (x, y): (i32, i32)) -> Result<(), BrowserError> {
@@ -151,7 +159,7 @@ impl Browser for FakeBrowser {
         let (answers, from_browser) = mpsc::channel(16);
         let (engine, shared) = (self.engine(), Arc::clone(&self.shared));
         let client = Client { role, asked, answers, root: target, engine, shared };
-        tokio::spawn(client.serve(self.stream.subscribe(), self.files.end()));
+        tokio::spawn(client.serve(self.stream.subscribe(), self.over.subscribe()));
         Ok(CdpClient { to_browser, from_browser, budget: Budget::new(usize::MAX) })
     }
 
@@ -174,6 +182,10 @@ impl Browser for FakeBrowser {
 
     async fn exited(&self) -> String {
         self.files.exited().await
+    }
+
+    fn over(&self, why: &str) {
+        self.over.send_replace(Some(why.to_owned()));
     }
 
     async fn stop(&self, grace: Duration) -> StopReport {
@@ -206,10 +218,10 @@ impl Client {
         loop {
             let disabled =
                 async { stream.wait_for(|status| *status == StreamStatus::Disabled).await.is_ok() };
-            let ended = async { end.wait_for(Option::is_some).await.is_ok() };
+            let ended = async { end.wait_for(Option::is_some).await.ok().and_then(|why| why.clone()) };
             let asked = tokio::select! {
                 biased;
-                _ = ended => return,
+                why = ended => return self.close(1001, &why.unwrap_or_default()).await,
                 // People stay: it is for them that drivers are held.
                 _ = disabled, if self.role == Role::Driver => None,
                 asked = self.asked.recv() => Some(asked),

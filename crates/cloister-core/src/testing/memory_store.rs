@@ -73,13 +73,20 @@ impl Store for MemoryStore {
         })
     }
 
-    fn terminate(&self, id: &SessionId, reason: EndReason, at: SystemTime) -> Result<(), Error> {
+    fn terminate(
+        &self,
+        id: &SessionId,
+        reason: EndReason,
+        cause: Option<&str>,
+        at: SystemTime,
+    ) -> Result<(), Error> {
         self.change(|all| {
             if let Some(session) =
                 all.iter_mut().find(|s| s.record.id == *id && s.record.status == Status::Ready)
             {
                 session.record.status = Status::Terminated;
                 session.record.ended = Some(reason);
+                session.record.cause = cause.map(str::to_owned);
                 session.record.updated = at;
             }
         })

@@ -27,6 +27,7 @@ pub fn stored(text: &str, seconds: u64, token: Option<&str>) -> Result<StoredSes
             name: Some("naïve ‘name’; DROP TABLE sessions".into()),
             status: Status::Ready,
             ended: None,
+            cause: None,
             created: at(seconds),
             updated: at(seconds),
             ttl: Duration::from_millis(900_500),
@@ -85,15 +86,17 @@ fn an_end_is_final(store: &dyn Store) -> Result<(), Error> {
         let name = session.record.id.clone();
         store.insert(&session)?;
         assert!(store.live()?.contains(&session));
-        store.terminate(&name, reason, at(20))?;
-        store.terminate(&name, EndReason::Lost, at(30))?;
+        let cause = (reason == EndReason::Failed).then_some("killed by signal 9; ‘the last’ that it said");
+        store.terminate(&name, reason, cause, at(20))?;
+        store.terminate(&name, EndReason::Lost, None, at(30))?;
         session.record.status = Status::Terminated;
         session.record.ended = Some(reason);
+        session.record.cause = cause.map(str::to_owned);
         session.record.updated = at(20);
         assert_eq!(store.get(&name)?, Some(session));
         store.forget(&name)?;
     }
-    store.terminate(&id("none")?, EndReason::Stopped, at(20))?;
+    store.terminate(&id("none")?, EndReason::Stopped, None, at(20))?;
     assert!(store.live()?.is_empty());
     Ok(())
 }
@@ -106,7 +109,7 @@ fn lists_are_stable_pages(store: &dyn Store) -> Result<(), Error> {
     let other = Principal { tenant: "elsewhere".into(), ..me() };
     store.insert(&StoredSession { owner: other.clone(), ..stored("D1", 9, None)? })?;
     store.insert(&StoredSession { key: "other".into(), ..stored("E1", 4, None)? })?;
-    store.terminate(&id("C3")?, EndReason::Stopped, at(50))?;
+    store.terminate(&id("C3")?, EndReason::Stopped, None, at(50))?;
 
     let pages =
         |key: Option<&str>, status: Option<Status>, limit: usize| -> Result<Vec<Vec<String>>, Error> {
@@ -133,7 +136,7 @@ fn lists_are_stable_pages(store: &dyn Store) -> Result<(), Error> {
     let query = |after| ListQuery { status: Some(Status::Ready), limit: 2, after };
     let first = store.list(&me(), Some("it"), &query(None))?;
     store.insert(&stored("C9", 9, None)?)?;
-    store.terminate(&id("C4")?, EndReason::Stopped, at(51))?;
+    store.terminate(&id("C4")?, EndReason::Stopped, None, at(51))?;
     let second = store.list(&me(), Some("it"), &query(first.next))?;
     let names: Vec<String> = second.items.iter().map(|record| record.id.to_string()).collect();
     assert_eq!((names, second.next), (vec!["C2".to_owned(), "C1".to_owned()], None));

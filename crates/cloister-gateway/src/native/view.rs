@@ -32,6 +32,7 @@ pub(super) fn session(record: &SessionRecord) -> Value {
             EndReason::Failed => "failed",
             EndReason::Lost => "lost",
         }),
+        "cause": record.cause,
         "createdAt": iso8601(record.created),
         "updatedAt": iso8601(record.updated),
         "timeout": record.ttl.as_secs(),
