@@ -29,8 +29,9 @@ pub(crate) use shortcut::press_together;
 pub(crate) use text::insert;
 
 use crate::call_error::CallError;
-use crate::page::Tabs;
+use crate::page::{Tabs, rescue};
 use crate::tab::Tab;
+use cloister_core::browser::page::StepError;
 use cloister_core::browser::{Action, ActionResult, BrowserError, Viewport};
 use serde_json::Value;
 use std::time::Duration;
@@ -47,6 +48,8 @@ pub(crate) enum Refusal {
     Invalid { field: &'static str, message: String },
     /// The page or the browser did not do it.
     Failed(String),
+    /// The page did not answer in time.
+    Late(String),
     /// The browser is gone.
     Gone(String),
 }
@@ -55,9 +58,9 @@ impl From<CallError> for Refusal {
     fn from(error: CallError) -> Self {
         match error {
             CallError::Gone(reason) => Self::Gone(reason),
-            CallError::Deadline { limit, .. } => Self::Failed(format!(
-                "the page did not answer within {limit:?}: it is busy; navigate elsewhere or try again"
-            )),
+            CallError::Deadline { limit, .. } => {
+                Self::Late(format!("the page did not answer within {limit:?}"))
+            }
             CallError::Crashed => {
                 Self::Failed("the page has crashed; navigate to a URL to get a new one".to_owned())
             }
@@ -69,24 +72,38 @@ impl From<CallError> for Refusal {
 
 /// Does one action on the tab in front. Always answers within a bounded time.
 pub(crate) async fn act(tabs: &Tabs, action: Action) -> Result<ActionResult, BrowserError> {
-    let done = tokio::time::timeout(ACTION, async {
-        let _turn = tabs.turn().await;
-        let tab = tabs.current().map_err(|error| Refusal::Failed(error.message))?;
+    // Until the page has been seen to, the turn is this action's.
+    let Ok(_turn) = tokio::time::timeout(ACTION, tabs.turn()).await else {
+        let error = format!("the actions before this one have not finished within {ACTION:?}; try again");
+        return Ok(ActionResult::Failed { error });
+    };
+    let tab = match tabs.current() {
+        Ok(tab) => tab,
+        Err(error) => return Ok(ActionResult::Failed { error: error.message }),
+    };
+    let done = async {
         check(&action, tabs.viewport())?;
         run(&tab, action).await
-    });
-    let refusal = match done.await {
+    };
+    let refusal = match tokio::time::timeout(ACTION, done).await {
         Ok(Ok(data)) => return Ok(ActionResult::Success { data }),
         Ok(Err(refusal)) => refusal,
-        Err(_) => Refusal::Failed(format!("the action did not finish within {ACTION:?}: the page is busy")),
+        Err(_) => Refusal::Late(format!("the action did not finish within {ACTION:?}")),
     };
     match refusal {
         Refusal::Failed(error) => Ok(ActionResult::Failed { error }),
+        Refusal::Late(late) => Ok(ActionResult::Failed { error: free(&tab, late).await }),
         Refusal::Gone(reason) => Err(BrowserError::Gone(reason)),
         Refusal::Invalid { field, message } => {
             Err(BrowserError::Invalid { field: field.to_owned(), message })
         }
     }
+}
+
+/// Frees a page that a script holds, as after a step, and says what was done.
+async fn free(tab: &Tab, late: String) -> String {
+    let busy = StepError { code: "timeout", message: late };
+    rescue::free(tab, busy).await.message
 }
 
 async fn run(tab: &Tab, action: Action) -> Result<Option<bytes::Bytes>, Refusal> {

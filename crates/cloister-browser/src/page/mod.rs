@@ -27,7 +27,7 @@ mod network;
 mod pdf;
 mod prepare;
 mod press;
-mod rescue;
+pub(crate) mod rescue;
 mod run;
 mod scroll;
 mod select;

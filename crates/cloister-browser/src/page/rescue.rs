@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_millis(250);
 const ATTEMPTS: usize = 5;
 
 /// Says in the failure what was done about a stuck page.
-pub(super) async fn free(tab: &Tab, mut error: StepError) -> StepError {
+pub(crate) async fn free(tab: &Tab, mut error: StepError) -> StepError {
     match unstick(tab).await {
         Page::Answers => {}
         Page::Freed => error.message.push_str(
