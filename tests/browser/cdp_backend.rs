@@ -40,13 +40,14 @@ async fn a_stopped_browser_closes_its_clients_and_says_so() {
     let browser = backend.start(spec(&rig)).await.unwrap();
     let mut client = Client::connect(&browser, Role::Driver).await;
     browser.stop(Duration::from_secs(2)).await;
-    assert_eq!(client.message().await.unwrap_err().0, 1001);
+    browser.over("session ended: the test is over");
+    assert_eq!(client.message().await.unwrap_err(), (1001, "session ended: the test is over".to_owned()));
     assert!(!tokio::time::timeout(PLENTY, browser.exited()).await.unwrap().is_empty());
     backend.shutdown().await;
     rig.end().await;
 }
 
-/// No browser tells its methods over a pipe, so the list is taken by hand; this says when it is time to.
+/// A browser tells its methods at a port and not over a pipe (`cdp_protocol.rs`); this sees that the image's is the one that was asked.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_policy_was_made_for_the_browser_that_runs() {
     with_session(async |browser| {

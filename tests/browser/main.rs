@@ -14,6 +14,7 @@ mod attacks_net;
 mod attacks_world;
 mod cdp_backend;
 mod cdp_clients;
+mod cdp_protocol;
 mod cdp_rig;
 mod jail_alive;
 mod jail_walls;
