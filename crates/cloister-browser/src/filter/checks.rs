@@ -103,7 +103,12 @@ impl Context {
         dragged_urls(data)?;
         match data.get_mut("files") {
             None | Some(Value::Null) => Ok(()),
-            files => self.files(files),
+            Some(Value::Array(none)) if none.is_empty() => Ok(()),
+            files => {
+                self.files(files)?;
+                // A page that does not take the drop is left for the file, at its file: URL.
+                Err("files are not dropped on pages: set them with DOM.setFileInputFiles".to_owned())
+            }
         }
     }
 }

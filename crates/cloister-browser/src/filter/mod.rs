@@ -13,6 +13,7 @@ mod table;
 mod url;
 
 pub(crate) use checks::Verdict;
+pub(crate) use path::is_file_url;
 pub use table::Table;
 
 use checks::Context;

@@ -2,6 +2,11 @@
 
 use std::path::{Component, Path};
 
+/// `file:…`, which as a path would be a folder of that name.
+pub(crate) fn is_file_url(named: &str) -> bool {
+    named.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("file:"))
+}
+
 /// The absolute path inside of `workspace` that `named` means: relative to it, or absolute and below it.
 pub(super) fn inside(workspace: &str, named: &str) -> Result<String, String> {
     let refused = || {
@@ -11,6 +16,11 @@ pub(super) fn inside(workspace: &str, named: &str) -> Result<String, String> {
     };
     if named.contains('\0') {
         return Err(refused());
+    }
+    if is_file_url(named) {
+        return Err(format!(
+            "{named:?} is a URL, and a path is needed: name the file relative to {workspace}"
+        ));
     }
     let relative = Path::new(named);
     let relative = if relative.is_absolute() {
@@ -57,6 +67,8 @@ mod tests {
             ".",
             "a\0b",
             "/proc/self/environ",
+            "file:///workspace/a.txt",
+            "FILE:a.txt",
         ] {
             assert!(inside("/workspace", named).is_err(), "{named:?}");
         }

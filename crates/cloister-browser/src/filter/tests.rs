@@ -106,12 +106,18 @@ fn downloads_go_to_the_session_s_folder_whatever_the_client_says() {
 }
 
 #[test]
-fn only_files_of_the_session_can_be_uploaded_or_dragged() {
+fn only_files_of_the_session_can_be_uploaded_and_none_can_be_dropped() {
     let params = changed("DOM.setFileInputFiles", json!({"files": ["a.txt"], "nodeId": 1}));
     assert_eq!(params, json!({"files": ["/workspace/a.txt"], "nodeId": 1}));
     refused("DOM.setFileInputFiles", json!({"files": ["a.txt", "/etc/passwd"]}));
     refused("DOM.setFileInputFiles", json!({"files": "/etc/passwd"}));
-    refused("Input.dispatchDragEvent", json!({"data": {"items": [], "files": ["/etc/passwd"]}}));
+    assert!(
+        refused("DOM.setFileInputFiles", json!({"files": ["file:///workspace/a.txt"]})).contains("is a URL")
+    );
+    for files in [json!(["/etc/passwd"]), json!(["a.txt"]), json!("a.txt")] {
+        refused("Input.dispatchDragEvent", json!({"data": {"items": [], "files": files}}));
+    }
+    changed("Input.dispatchDragEvent", json!({"data": {"items": [], "files": []}}));
     changed("Input.dispatchDragEvent", json!({"data": {"items": []}}));
 }
 

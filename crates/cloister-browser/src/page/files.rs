@@ -5,6 +5,7 @@
 use super::run::Run;
 use super::trouble::{Outcome, failed};
 use crate::files::tool;
+use crate::filter::is_file_url;
 use async_trait::async_trait;
 use bytes::Bytes;
 use cloister_core::backend::Interpreter;
@@ -55,6 +56,10 @@ impl Files for SandboxFiles {
 
 /// A path of the workspace, relative and without a way out of it.
 pub(super) fn inside(path: &str) -> Outcome<String> {
+    if is_file_url(path) {
+        let message = format!("{path:?} is a URL, and a path in the session's files is needed");
+        return Err(failed("invalid", message));
+    }
     let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
     if path.starts_with('/') || path.contains('\0') || parts.is_empty() || parts.contains(&"..") {
         let message = format!("{path:?} is no path in the session's files: give a relative one without `..`");
@@ -80,7 +85,7 @@ mod tests {
     #[test]
     fn a_path_stays_inside_of_the_workspace() {
         assert_eq!(inside("a/./b//c.png").ok().as_deref(), Some("a/b/c.png"));
-        for path in ["", ".", "/etc/passwd", "../x", "a/../../x", "a\0b"] {
+        for path in ["", ".", "/etc/passwd", "../x", "a/../../x", "a\0b", "file:///workspace/a", "File:a"] {
             assert!(inside(path).is_err(), "{path:?}");
         }
     }
