@@ -5,7 +5,7 @@ use crate::connection::Connection;
 use crate::downloads::Downloads;
 use crate::filter::{Filter, Table};
 use crate::launch::{Launched, allow_downloads};
-use crate::page::{SandboxFiles, Settings, Tabs};
+use crate::page::{Dialogs, SandboxFiles, Settings, Tabs};
 use crate::pages::Pages;
 use crate::recorder::Recorder;
 use async_trait::async_trait;
@@ -34,6 +34,7 @@ pub(crate) struct ChromiumBrowser {
     engine: Engine,
     viewport: Viewport,
     downloads: Arc<Downloads>,
+    dialogs: Arc<Dialogs>,
     workspace: String,
     /// Attached at the first action or step: a session that only CDP clients use has no second view of its pages.
     tabs: OnceCell<Arc<Tabs>>,
@@ -63,6 +64,7 @@ impl ChromiumBrowser {
                 }
             });
         });
+        let dialogs = Arc::<Dialogs>::default();
         let broker = Broker::new(
             connection.clone(),
             filter,
@@ -70,6 +72,7 @@ impl ChromiumBrowser {
             clients,
             on_leave,
             recorder.clone(),
+            Arc::clone(&dialogs),
         );
         Self {
             sandbox,
@@ -79,6 +82,7 @@ impl ChromiumBrowser {
             engine,
             viewport,
             downloads,
+            dialogs,
             workspace: own,
             tabs: OnceCell::new(),
             recorder,
@@ -99,6 +103,7 @@ impl ChromiumBrowser {
                 workspace: self.workspace.clone(),
                 files: Arc::new(SandboxFiles::new(Arc::clone(&self.sandbox))),
                 downloads: Arc::clone(&self.downloads),
+                dialogs: Arc::clone(&self.dialogs),
             };
             Tabs::open(self.connection.clone(), settings)
         };

@@ -114,7 +114,7 @@ pub(crate) async fn start() -> Option<Trial> {
             }
         }
     });
-    let settings = Settings { viewport: VIEWPORT, workspace, files, downloads };
+    let settings = Settings { viewport: VIEWPORT, workspace, files, downloads, dialogs: Arc::default() };
     let tabs = Tabs::open(connection, settings).await.unwrap();
     Some(Trial { tabs, chromium, folder })
 }

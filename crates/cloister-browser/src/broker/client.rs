@@ -6,6 +6,7 @@
 //! ```
 
 use super::close;
+use super::dialogs::Waiting;
 use super::outbox::{Kind, Outbox, Pushed};
 use super::streams::Streams;
 use crate::connection::Connection;
@@ -20,7 +21,7 @@ use serde::Deserialize;
 use std::sync::Arc;
 
 /// The id of the broker's own calls in a client's sessions. Chromium takes it; clients count from one and may not use it.
-const OWN_ID: i64 = i32::MAX as i64;
+pub(super) const OWN_ID: i64 = i32::MAX as i64;
 
 /// From this size on, what a message takes when it is parsed is held as well.
 const LOOKED_AT: usize = 64 * 1024;
@@ -43,6 +44,8 @@ pub(super) struct Client {
     pub(super) outbox: Outbox,
     pub(super) streams: Streams,
     pub(super) recorder: Option<Arc<Recorder>>,
+    /// A person's: dialogs that wait for an answer.
+    pub(super) dialogs: Option<Waiting>,
 }
 
 impl Client {
@@ -183,6 +186,16 @@ impl Inbox for Client {
         let mut kind = Kind::Needed;
         match message.method() {
             Some("Page.screencastFrame") => kind = Kind::Frame,
+            Some("Page.javascriptDialogOpening") => {
+                if let (Some(dialogs), Some(session)) = (&self.dialogs, message.session()) {
+                    dialogs.opened(session, &message.bytes);
+                }
+            }
+            Some("Page.javascriptDialogClosed") => {
+                if let (Some(dialogs), Some(session)) = (&self.dialogs, message.session()) {
+                    dialogs.closed(session);
+                }
+            }
             Some(method) => self.downloads.note(method, &message.bytes),
             None => {}
         }

@@ -8,6 +8,7 @@
 
 mod client;
 mod close;
+mod dialogs;
 mod outbox;
 mod streams;
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod tests;
 use crate::connection::{Connection, session_of};
 use crate::downloads::Downloads;
 use crate::filter::Filter;
+use crate::page::Dialogs;
 use crate::recorder::Recorder;
 use client::Client;
 use cloister_core::browser::{BrowserError, CdpClient, Role, StreamStatus, Text};
@@ -52,6 +54,7 @@ pub(crate) struct Broker {
     max: usize,
     on_leave: OnLeave,
     recorder: Option<Arc<Recorder>>,
+    rule: Arc<Dialogs>,
     state: Mutex<State>,
 }
 
@@ -63,11 +66,12 @@ impl Broker {
         max: usize,
         on_leave: OnLeave,
         recorder: Option<Arc<Recorder>>,
+        rule: Arc<Dialogs>,
     ) -> Arc<Self> {
         let state = State { status: StreamStatus::Enabled, last: 0, clients: HashMap::new() };
         let filter = Arc::new(filter);
         let state = Mutex::new(state);
-        Arc::new(Self { connection, filter, downloads, max, on_leave, recorder, state })
+        Arc::new(Self { connection, filter, downloads, max, on_leave, recorder, rule, state })
     }
 
     /// Lets a client in.
@@ -128,6 +132,9 @@ impl Broker {
             outbox: outbox::Outbox::default(),
             streams: streams::Streams::default(),
             recorder: self.recorder.clone(),
+            dialogs: (role == Role::Human).then(|| {
+                dialogs::Waiting::new(self.connection.clone(), Arc::clone(&self.rule), client::OWN_ID)
+            }),
         });
         self.connection.mux().give(&client.root, target.unwrap_or_default(), Arc::clone(&client) as _);
         state.clients.insert(client.id, Arc::clone(&client));
@@ -190,6 +197,12 @@ impl Broker {
             for client in state.clients.values().filter(|client| client.role == Role::Driver) {
                 client.outbox.cut(close::DISABLED, &BrowserError::StreamDisabled.to_string());
             }
+        } else {
+            state
+                .clients
+                .values()
+                .filter_map(|client| client.dialogs.as_ref())
+                .for_each(|open| open.released());
         }
     }
 

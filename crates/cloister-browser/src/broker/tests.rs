@@ -72,7 +72,7 @@ fn rig_within(max: usize, budget: Budget) -> (Arc<Broker>, Script) {
         Connection::open(to.into_blocking_fd().unwrap(), from.into_blocking_fd().unwrap(), budget).unwrap();
     let filter = Filter::new(Arc::new(Table::built_in().unwrap()), "/workspace");
     let (downloads, _) = Downloads::new();
-    let broker = Broker::new(connection, filter, downloads, max, Arc::new(|| {}), None);
+    let broker = Broker::new(connection, filter, downloads, max, Arc::new(|| {}), None, Arc::default());
     (broker, Script { reads, writes, buffer: Vec::new(), attached: 0 })
 }
 
@@ -340,4 +340,51 @@ async fn a_session_whose_budget_is_used_up_says_so_and_goes_on() {
     script.say(json!({"id": 1, "result": {}, "sessionId": session})).await;
     assert_eq!(text(&mut b).await, json!({"id": 1, "result": {}}));
     assert_eq!(budget.used(), 0);
+}
+
+async fn dialog(script: &mut Script, client: &mut CdpClient, session: &str, kind: &str) {
+    let params = json!({"url": "http://a", "message": "Sure?", "type": kind, "hasBrowserHandler": false});
+    script
+        .say(json!({"method": "Page.javascriptDialogOpening", "params": params, "sessionId": session}))
+        .await;
+    assert_eq!(text(client).await["method"], "Page.javascriptDialogOpening");
+}
+
+#[tokio::test]
+async fn a_dialog_that_a_person_leaves_open_is_answered_by_the_rule_of_the_session() {
+    let (broker, mut script) = rig(4);
+    let (mut person, root) = connect(&broker, &mut script, Role::Human).await;
+    let (mut driver, driver_root) = connect(&broker, &mut script, Role::Driver).await;
+    let (page, others) = ("C".repeat(32), "D".repeat(32));
+    script.attached_event(Some(&root), &page, "page").await;
+    script.attached_event(Some(&driver_root), &others, "page").await;
+    text(&mut person).await;
+    text(&mut driver).await;
+    // A driver's dialogs are the driver's.
+    dialog(&mut script, &mut driver, &others, "alert").await;
+    for (kind, accept) in [("alert", false), ("beforeunload", true)] {
+        // One that is answered in time, and one that is not, in place of the last.
+        dialog(&mut script, &mut person, &page, "confirm").await;
+        let closed = json!({"method": "Page.javascriptDialogClosed", "params": {}, "sessionId": page});
+        script.say(closed).await;
+        text(&mut person).await;
+        dialog(&mut script, &mut person, &page, kind).await;
+        tokio::time::pause();
+        let answer = script.read().await;
+        tokio::time::resume();
+        assert_eq!(answer["method"], "Page.handleJavaScriptDialog");
+        assert_eq!((&answer["params"]["accept"], &answer["sessionId"]), (&json!(accept), &json!(page)));
+    }
+    // Control that is given back is the end of waiting.
+    broker.set_status(StreamStatus::Disabled);
+    closed(&mut driver).await;
+    dialog(&mut script, &mut person, &page, "prompt").await;
+    broker.set_status(StreamStatus::Enabled);
+    loop {
+        let message = script.read().await;
+        if message["method"] == "Page.handleJavaScriptDialog" {
+            assert_eq!((&message["params"]["accept"], &message["sessionId"]), (&json!(false), &json!(page)));
+            break;
+        }
+    }
 }

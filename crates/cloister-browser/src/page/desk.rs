@@ -42,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) files: Arc<dyn Files>,
     /// Where finished downloads lie.
     pub(crate) downloads: Arc<Downloads>,
+    /// What dialogs get.
+    pub(crate) dialogs: Arc<Dialogs>,
 }
 
 #[derive(Default)]
@@ -66,7 +68,6 @@ pub(crate) struct Tabs {
     open: Mutex<Open>,
     changed: signal::Sender<u64>,
     turn: tokio::sync::Mutex<()>,
-    dialogs: Arc<Dialogs>,
     log: Arc<Log>,
 }
 
@@ -93,7 +94,6 @@ impl Tabs {
             open: Mutex::default(),
             changed: signal::Sender::new(0),
             turn: tokio::sync::Mutex::default(),
-            dialogs: Arc::default(),
             log: Arc::default(),
         });
         tokio::spawn(listen(Arc::downgrade(&tabs), events, Tabs::event));
@@ -139,7 +139,7 @@ impl Tabs {
 
     /// The rule for dialogs.
     pub(super) fn dialogs(&self) -> &Dialogs {
-        &self.dialogs
+        &self.settings.dialogs
     }
 
     /// What has happened.
@@ -211,7 +211,7 @@ impl Tabs {
     pub(super) async fn answer_open_dialogs(&self) {
         for tab in self.all() {
             if let Some(open) = tab.dialog() {
-                dialogs::answer(&tab, &self.dialogs, &open).await;
+                dialogs::answer(&tab, &self.settings.dialogs, &open).await;
             }
         }
     }
@@ -278,7 +278,12 @@ impl Tabs {
         tab.opener = parent.as_ref().map(|tab| tab.id.clone());
         let tab = Arc::new(tab);
         let events = self.connection.events(&tab.session);
-        tokio::spawn(pump(Arc::downgrade(&tab), events, Arc::clone(&self.log), Arc::clone(&self.dialogs)));
+        tokio::spawn(pump(
+            Arc::downgrade(&tab),
+            events,
+            Arc::clone(&self.log),
+            Arc::clone(&self.settings.dialogs),
+        ));
         let prepared = prepare::prepare(&tab, self.settings.viewport).await;
         {
             let mut open = lock(&self.open);
@@ -287,7 +292,7 @@ impl Tabs {
             let follows = parent.is_some()
                 && open.current == tab.opener
                 && open.brought == brought
-                && !self.dialogs.answers_now();
+                && !self.settings.dialogs.answers_now();
             if open.current.is_none() || follows {
                 open.current = Some(tab.id.clone());
             }

@@ -49,7 +49,7 @@ impl Dialogs {
     }
 
     /// What the rule does with a dialog: accept or not, and the text for a prompt.
-    pub(super) fn answer(&self, dialog: &Dialog) -> (bool, Option<String>) {
+    pub(crate) fn answer(&self, dialog: &Dialog) -> (bool, Option<String>) {
         let rule = lock(&self.rule);
         // Who navigates has decided to leave.
         let accept = rule.accept || dialog.kind == "beforeunload";

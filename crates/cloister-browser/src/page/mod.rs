@@ -46,6 +46,7 @@ mod watch;
 mod world;
 
 pub(crate) use desk::{Settings, Tabs};
+pub(crate) use dialogs::Dialogs;
 #[cfg(test)]
 pub(crate) use files::Files;
 pub(crate) use files::SandboxFiles;
