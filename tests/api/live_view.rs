@@ -3,6 +3,7 @@
 use crate::server::{Answer, BROWSER, Server, Setup};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
+use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Error, Message, client::IntoClientRequest as _};
@@ -109,6 +110,32 @@ async fn without_a_link_or_with_a_changed_one_there_is_a_page_that_says_why() {
         assert!(answer.header("content-type").starts_with("text/html"), "{answer:?}");
         assert!(answer.text().contains(word), "{answer:?}");
     }
+}
+
+#[tokio::test]
+async fn a_page_that_stays_is_given_a_new_access_before_the_old_one_ends_and_connects_again_with_it() {
+    let setup = Setup::default().gateway(|config| {
+        config.token = Some(TOKEN.into());
+        config.live_view_access = Duration::from_secs(3);
+    });
+    let server = setup.start().await;
+    let id = session(&server).await;
+    let (path, query) = link(&server, &id, "control").await;
+    let first = held(&server.get(&format!("{path}?{query}")).send().await);
+    let mut stream = connect(&server, &format!("{path}/stream?{first}"), None).await.unwrap();
+    // What comes at once is as old as the page; the next one comes because of its age.
+    let mut access = told(&mut stream).await["access"].as_str().unwrap().to_owned();
+    while server.get(&format!("{path}/control?{first}")).send().await.status != 403 {
+        tokio::select! {
+            next = told(&mut stream) => access = next["access"].as_str().unwrap().to_owned(),
+            () = tokio::time::sleep(Duration::from_millis(100)) => {}
+        }
+    }
+    drop(stream);
+    assert_eq!(connect(&server, &format!("{path}/stream?{first}"), None).await.err(), Some(403));
+    let mut again = connect(&server, &format!("{path}/stream?{access}"), None).await.unwrap();
+    let renewed = told(&mut again).await;
+    assert_eq!((&renewed["role"], &renewed["automation"]), (&json!("control"), &json!("ENABLED")));
 }
 
 #[tokio::test]

@@ -35,6 +35,9 @@ pub struct GatewayConfig {
     pub stall: Duration,
     /// How long requests may take to finish after the server was told to stop. Default 10 s.
     pub drain: Duration,
+    /// How long what a page of the live view holds is good, in whole seconds. A page that is connected gets a new one at half of
+    /// it. Default 300 s.
+    pub live_view_access: Duration,
     /// Connections at once. Default 4,096. Stops a client from using up the server's descriptors with idle
     /// connections.
     pub connections: usize,
@@ -64,6 +67,7 @@ impl GatewayConfig {
             heartbeat: Duration::from_secs(15),
             stall: Duration::from_secs(60),
             drain: Duration::from_secs(10),
+            live_view_access: Duration::from_secs(300),
             connections: 4_096,
         }
     }

@@ -30,9 +30,6 @@ use cloister_core::browser::Role;
 use cloister_core::{Principal, SessionId};
 use signature::{Rights, Subject, Use};
 
-/// How long what a page holds is good, in seconds. A page that is connected gets a new one at half of it.
-const HELD: u64 = 300;
-
 /// The role of a CDP client with these rights.
 fn role(rights: Rights) -> Role {
     match rights {
@@ -44,5 +41,6 @@ fn role(rights: Rights) -> Role {
 /// The query that a page holds for its stream and its control.
 fn held(gateway: &Gateway, who: &Principal, session: &SessionId, rights: Rights) -> Option<String> {
     let secret = &gateway.config().cursor_key;
-    signature::query(secret, Subject { who, session }, Use::Page, rights, now() + HELD)
+    let expires = now() + gateway.config().live_view_access.as_secs();
+    signature::query(secret, Subject { who, session }, Use::Page, rights, expires)
 }

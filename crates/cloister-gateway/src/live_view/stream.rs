@@ -10,7 +10,7 @@
 
 use super::access::Access;
 use super::control::{self, state};
-use super::{HELD, held, role};
+use super::{held, role};
 use crate::agentcore::stream as streams;
 use crate::native::{NativeError, session_id};
 use crate::state::Gateway;
@@ -43,7 +43,8 @@ pub(crate) async fn stream(
     let session = session_id(&path.1)?;
     let told = gateway.clone();
     let renew = move || held(&told, &who, &session, access.rights);
-    let client = telling(client, browser, access, renew);
+    let renewed = gateway.config().live_view_access / 2;
+    let client = telling(client, browser, access, renewed, renew);
     Ok(streams::serve(&gateway, socket, client))
 }
 
@@ -52,6 +53,7 @@ fn telling(
     client: CdpClient,
     browser: Arc<dyn Browser>,
     access: Access,
+    renewed: Duration,
     renew: impl Fn() -> Option<String> + Send + 'static,
 ) -> CdpClient {
     let CdpClient { to_browser, mut from_browser, budget } = client;
@@ -68,7 +70,7 @@ fn telling(
                 now = look.tick() => {
                     let status = browser.stream();
                     let known = told.filter(|(before, at)| {
-                        *before == status && now.duration_since(*at) < Duration::from_secs(HELD / 2)
+                        *before == status && now.duration_since(*at) < renewed
                     });
                     if known.is_some() {
                         continue;
