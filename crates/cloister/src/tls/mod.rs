@@ -8,6 +8,8 @@
 //! the hosts file. Every check of a request (Host, token) is the plain door's.
 
 mod authority;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use authority::{Authority, TlsError};
 
