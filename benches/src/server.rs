@@ -62,7 +62,14 @@ impl Server {
         let data = data.map_err(Failure::io("make a data folder"))?;
         let log = File::create(data.path().join("log")).map_err(Failure::io("make a log file"))?;
         let mut command = Command::new(&binary);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--pool", &kept.sandboxes.to_string()]);
+        command.args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--no-auth",
+            "--pool",
+            &kept.sandboxes.to_string(),
+        ]);
         command.args(["--browser-pool", if kept.browser { "1" } else { "0" }]);
         if kept.browser {
             let (config, policies) = ready_browser(data.path()).map_err(Failure::io("write a policy"))?;

@@ -233,7 +233,7 @@ async fn a_web_page_of_another_origin_gets_no_websocket() {
 
 #[tokio::test]
 async fn a_server_that_requires_a_token_requires_it_of_websockets_too() {
-    let server = Setup::default().gateway(|config| config.token = Some("secret".into())).start().await;
+    let server = Setup::default().token("secret").start().await;
     let start = server.start_browser(json!({})).header("authorization", "Bearer secret").send().await;
     let id = start.json()["sessionId"].as_str().unwrap().to_owned();
     refused(&upgrade(&server, &automation(&id)).send().await, 403, "AccessDeniedException");

@@ -30,7 +30,7 @@ async fn a_client_that_does_not_read_its_answer_is_given_up() {
 
 #[tokio::test]
 async fn a_client_that_sends_a_refused_body_to_its_end_reads_why() {
-    let server = Setup::default().gateway(|config| config.token = Some("s3cret".into())).start().await;
+    let server = Setup::default().token("s3cret").start().await;
     let auth = "Authorization: Bearer s3cret\r\n";
     for (credential, length, status) in [("", LARGE, "401"), (auth, 100_000_001, "413")] {
         let mut client = TcpStream::connect(server.address).await.unwrap();

@@ -42,7 +42,7 @@ async fn a_page_of_another_origin_reaches_no_route_and_no_answer_allows_one() {
 
 #[tokio::test]
 async fn with_a_token_only_health_checks_go_without() {
-    let server = Setup::default().gateway(|config| config.token = Some("s3cret".into())).start().await;
+    let server = Setup::default().token("s3cret").start().await;
     for path in ["/healthz", "/livez", "/readyz"] {
         assert_eq!(server.get(path).send().await.status, 200);
     }
@@ -53,11 +53,34 @@ async fn with_a_token_only_health_checks_go_without() {
         assert_eq!(server.get(&format!("{path}?token=s3cret")).send().await.status, 401);
     }
     error("AccessDeniedException", &server.start_session(json!({})).send().await);
-    let aws = "AWS4-HMAC-SHA256 Credential=s3cret/20260101/us-west-2/bedrock-agentcore/aws4_request, SignedHeaders=host, Signature=0";
-    for value in ["Bearer s3cret", aws] {
+    for value in ["Bearer s3cret", "bearer s3cret"] {
         assert_eq!(server.start_session(json!({})).header("authorization", value).send().await.status, 200);
         assert_eq!(server.get("/v1/sessions").header("authorization", value).send().await.status, 200);
     }
+    // The token is no access key: nothing but a signature makes one good.
+    let aws = format!(
+        "AWS4-HMAC-SHA256 Credential=s3cret/20260101/us-west-2/bedrock-agentcore/aws4_request, \
+         SignedHeaders=host;x-amz-date, Signature={}",
+        "0".repeat(64)
+    );
+    for value in [
+        "",
+        "s3cret",
+        "Bearer",
+        "Bearer ",
+        "Bearer wrong",
+        "Bearer s3cre",
+        "Bearer S3CRET",
+        "Basic s3cret",
+        &aws,
+    ] {
+        let call = server
+            .get("/v1/sessions")
+            .header("authorization", value)
+            .header("x-amz-date", "20260101T000000Z");
+        assert_eq!(call.send().await.status, 401, "{value}");
+    }
+    assert_eq!(server.get("/v1/sessions").header("cookie", "token=s3cret").send().await.status, 401);
     let twice = server
         .get("/v1/sessions")
         .header("authorization", "Bearer s3cret")

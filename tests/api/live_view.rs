@@ -12,7 +12,7 @@ const TOKEN: &str = "correct-horse";
 
 /// A server that wants a token, with a browser session.
 async fn guarded() -> (Server, String) {
-    let server = Setup::default().gateway(|config| config.token = Some(TOKEN.into())).start().await;
+    let server = Setup::default().token(TOKEN).start().await;
     let id = session(&server).await;
     (server, id)
 }

@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "the modules of a test are its whole world")]
 #![allow(missing_docs, reason = "names of tests are sentences")]
 
+mod auth;
 mod aws;
 mod browser;
 mod browser_actions;
@@ -15,8 +16,10 @@ mod errors;
 mod files;
 mod idempotency;
 mod invoke;
+mod keys;
 mod live_view;
 mod native;
+mod ownership;
 mod recording;
 mod server;
 mod sessions;

@@ -1,5 +1,6 @@
 //! A gateway on a port of its own, and a plain HTTP client for it.
 
+use crate::keys::TestKeys;
 use bytes::Bytes;
 use cloister_core::policy::Policy;
 use cloister_core::session::Backends;
@@ -7,7 +8,7 @@ use cloister_core::session::config::ManagerConfig;
 use cloister_core::session::interpreters::Interpreters;
 use cloister_core::session::manager::SessionManager;
 use cloister_core::testing::{FakeBackend, FakeBrowserBackend, MemoryRecordings, MemoryStore};
-use cloister_gateway::{Gateway, GatewayConfig};
+use cloister_gateway::{Auth, Gateway, GatewayConfig};
 use http_body_util::{BodyExt, Full};
 use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -66,6 +67,17 @@ impl Setup {
     pub fn browser_policy(mut self, change: impl FnOnce(&mut Policy) + 'static) -> Self {
         self.browser_policy = Some(Box::new(change));
         self
+    }
+
+    /// A server that wants a key, and knows one: this token's.
+    pub fn token(self, token: &'static str) -> Self {
+        self.keys(&TestKeys::with_token(token))
+    }
+
+    /// A server that wants one of these keys.
+    pub fn keys(self, keys: &Arc<TestKeys>) -> Self {
+        let keys = keys.clone();
+        self.gateway(move |config| config.auth = Auth::On(keys))
     }
 
     pub async fn start(self) -> Server {
@@ -149,10 +161,10 @@ impl Server {
 /// A request in the making.
 pub struct Call {
     address: SocketAddr,
-    method: String,
-    path: String,
-    headers: Vec<(String, String)>,
-    body: Bytes,
+    pub method: String,
+    pub path: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Bytes,
 }
 
 impl Call {

@@ -28,6 +28,7 @@ pub struct Place {
     program: PathBuf,
     images: PathBuf,
     folder: TempDir,
+    open: bool,
 }
 
 /// A running server. Ended when dropped.
@@ -65,7 +66,12 @@ impl Place {
         let (program, images) = (needs::built("cloister")?, needs::images()?);
         needs::built("cloister-jail")?;
         needs::built("libcloister_jail.so")?;
-        Some(Self { program, images, folder: tempfile::tempdir().unwrap() })
+        Some(Self { program, images, folder: tempfile::tempdir().unwrap(), open: true })
+    }
+
+    /// The same for servers that ask for a key, as they do unless they are told not to.
+    pub fn with_keys() -> Option<Self> {
+        Self::new().map(|place| Self { open: false, ..place })
     }
 
     /// The data folder.
@@ -76,9 +82,19 @@ impl Place {
     fn arguments(&self, pool: usize) -> Vec<String> {
         let path = |path: &Path| path.to_str().unwrap().to_owned();
         let (data, images, pool) = (path(self.path()), path(&self.images), pool.to_string());
-        ["serve", "--listen", "127.0.0.1:0", "--data-dir", &data, "--images", &images, "--pool", &pool]
-            .map(str::to_owned)
-            .into()
+        let mut words = vec![
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--data-dir",
+            &data,
+            "--images",
+            &images,
+            "--pool",
+            &pool,
+        ];
+        words.extend(self.open.then_some("--no-auth"));
+        words.into_iter().map(str::to_owned).collect()
     }
 
     /// A server on this folder, ready.

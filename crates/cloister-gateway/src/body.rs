@@ -3,10 +3,12 @@
 use crate::state::Gateway;
 use crate::wire_error::Refusal;
 use axum::body::Body;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use cloister_core::error::{Error, Kind, Reason};
 use http_body_util::BodyExt as _;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -28,10 +30,24 @@ const WHOLE: Duration = Duration::from_secs(450);
 const QUEUE: Duration = Duration::from_secs(30);
 
 /// A body, with its place in the budget.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Held {
     pub(crate) bytes: Bytes,
-    _place: Option<OwnedSemaphorePermit>,
+    _place: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+/// The body of a request: what the door has read already because a signature covers it (`auth/mod.rs`), or else what arrives.
+pub(crate) async fn take(
+    gateway: &Gateway,
+    parts: &Parts,
+    body: Body,
+    limit: usize,
+) -> Result<Held, Refusal> {
+    match parts.extensions.get::<Held>() {
+        Some(held) if held.bytes.len() > limit => Err(too_large(limit)),
+        Some(held) => Ok(held.clone()),
+        None => read(gateway, &parts.headers, body, limit).await,
+    }
 }
 
 /// Reads a body of at most `limit` bytes.
@@ -75,14 +91,14 @@ pub(crate) async fn read(
         }
         bytes.extend_from_slice(&data);
     }
-    Ok(Held { bytes: bytes.freeze(), _place: place })
+    Ok(Held { bytes: bytes.freeze(), _place: place.map(Arc::new) })
 }
 
 /// Reads a JSON body. It must be labelled as JSON: a web page can send `text/plain` and forms to any server
 /// without asking, and `application/json` only after a preflight that we never allow.
-pub(crate) async fn read_json(gateway: &Gateway, headers: &HeaderMap, body: Body) -> Result<Held, Refusal> {
-    let held = read(gateway, headers, body, JSON_LIMIT).await?;
-    if held.bytes.is_empty() || is_json(headers) {
+pub(crate) async fn read_json(gateway: &Gateway, parts: &Parts, body: Body) -> Result<Held, Refusal> {
+    let held = take(gateway, parts, body, JSON_LIMIT).await?;
+    if held.bytes.is_empty() || is_json(&parts.headers) {
         return Ok(held);
     }
     let error = Error::invalid(
@@ -142,7 +158,6 @@ mod tests {
     use futures_util::StreamExt as _;
     use futures_util::stream;
     use std::convert::Infallible;
-    use std::sync::Arc;
 
     fn gateway() -> Gateway {
         let store = Arc::new(MemoryStore::new());

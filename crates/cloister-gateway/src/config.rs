@@ -1,11 +1,12 @@
 //! What an installation decides about its doors.
 
+use crate::auth::Auth;
 use std::time::Duration;
 
 /// Settings of a gateway. [`GatewayConfig::new`] gives the defaults.
 #[derive(Clone)]
 pub struct GatewayConfig {
-    /// Seals pagination cursors and keys the comparison of tokens. Random, one per server; a restart with
+    /// Seals pagination cursors and links to live views. Random, one per server; a restart with
     /// another key makes old cursors invalid and nothing else.
     pub cursor_key: [u8; 32],
     /// Names besides loopback ones that may stand in a Host header, without a port (`cloister.example.com`).
@@ -14,10 +15,8 @@ pub struct GatewayConfig {
     /// Origins of web pages that may call (`https://console.example.com`). Default none: a web page has no
     /// business here.
     pub allowed_origins: Vec<String>,
-    /// When set, every request but the health checks must carry it: as `Authorization: Bearer …`, or as the
-    /// access key id of an AWS signature. It must hold neither spaces nor slashes, because neither can stand
-    /// in a credential scope.
-    pub token: Option<String>,
+    /// Whether every request but the health checks needs a credential, and which are good. Default off.
+    pub auth: Auth,
     /// The URL under which clients reach this server, without a slash at the end. Used in advice and in
     /// native `url` members; empty makes those relative.
     pub public_url: String,
@@ -59,7 +58,7 @@ impl GatewayConfig {
             cursor_key,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
-            token: None,
+            auth: Auth::Off,
             public_url: String::new(),
             tls_port: None,
             version: Version { version: env!("CARGO_PKG_VERSION").into(), commit: None },
@@ -75,7 +74,7 @@ impl GatewayConfig {
 
 impl std::fmt::Debug for GatewayConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Neither the key nor the token may reach a log.
+        // The key may not reach a log.
         f.debug_struct("GatewayConfig").field("public_url", &self.public_url).finish_non_exhaustive()
     }
 }

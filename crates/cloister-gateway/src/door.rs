@@ -1,18 +1,19 @@
 //! What every request passes before a handler sees it, in this order.
 //!
 //! ```text
-//! request id ─▶ Host and Origin ─▶ draining? ─▶ Principal (live view: and Access) ─▶ handler ─▶ log line, security headers
+//! request id ─▶ Host and Origin ─▶ draining? ─▶ Caller (live view: and Access) ─▶ authorize ─▶ handler ─▶ log line, security headers
 //! ```
 
+use crate::auth::{Action, Auth, Caller, Presigned, Resource, authorize};
 use crate::state::Gateway;
 use crate::wire_error::Refusal;
 use crate::{agentcore, auth, host_check, live_view, native};
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use axum::middleware::Next;
 use cloister_core::error::{Error, Kind};
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
@@ -33,16 +34,22 @@ pub(crate) async fn pass(State(gateway): State<Gateway>, mut request: Request, n
         _ => refused,
     };
     let method = request.method().clone();
-    let mut response = match admit(&gateway, native, &mut request) {
+    let mut response = match admit(&gateway, native, &mut request).await {
         Err(refusal) => refused(native, &refusal),
         // A panic must cost one request and leave a typed answer, not a connection that breaks off.
-        Ok(()) => match AssertUnwindSafe(next.run(request)).catch_unwind().await {
-            Ok(response) => response,
-            Err(_) => {
-                let error = Error::internal("the request could not be answered", "a handler panicked");
-                refused(native, &error.into())
+        Ok(()) => {
+            let caller = request.extensions().get::<Caller>().cloned();
+            match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+                Ok(response) => match caller {
+                    Some(caller) => cut_at_the_end_of_its_key(&gateway, &caller, response),
+                    None => response,
+                },
+                Err(_) => {
+                    let error = Error::internal("the request could not be answered", "a handler panicked");
+                    refused(native, &error.into())
+                }
             }
-        },
+        }
     };
     let status = response.status().as_u16();
     let millis = began.elapsed().as_millis() as u64;
@@ -54,7 +61,7 @@ pub(crate) async fn pass(State(gateway): State<Gateway>, mut request: Request, n
     response
 }
 
-fn admit(gateway: &Gateway, native: bool, request: &mut Request) -> Result<(), Refusal> {
+async fn admit(gateway: &Gateway, native: bool, request: &mut Request) -> Result<(), Refusal> {
     host_check::check(gateway.config(), request.method(), request.uri(), request.headers())?;
     if HEALTH.contains(&request.uri().path()) {
         return Ok(());
@@ -66,23 +73,61 @@ fn admit(gateway: &Gateway, native: bool, request: &mut Request) -> Result<(), R
     if live_view::is_asset(request.uri().path()) {
         return Ok(());
     }
-    if let Some(place) = live_view::place(request.uri().path()) {
-        let (who, access) = live_view::admit(gateway.config(), place, request.uri(), request.headers())?;
-        request.extensions_mut().insert(who);
+    let path = request.uri().path().to_owned();
+    let caller = if let Some((place, session)) = live_view::place(&path) {
+        let (caller, access) = live_view::admit(gateway, place, session, request).await?;
         request.extensions_mut().insert(access);
-        return Ok(());
-    }
-    let who = auth::principal(gateway.config(), request.headers()).map_err(|auth::Unauthenticated| {
-        let error = Error::new(Kind::AccessDenied, "the request carries no valid credential");
-        // The service model has no 401, and SDKs know only the errors of the model.
-        if native {
-            Refusal::http(StatusCode::UNAUTHORIZED, "AccessDeniedException", error)
-        } else {
-            error.into()
-        }
-    })?;
-    request.extensions_mut().insert(who);
+        caller
+    } else if let Some(place) = agentcore::stream::route(&path) {
+        live_view::admit_client(gateway, place.session(), request).await?
+    } else {
+        let who = auth::identify(gateway, request, Presigned::Refused).await;
+        who.map_err(|denied| denied.refusal(native))?
+    };
+    request.extensions_mut().insert(caller.principal.clone());
+    request.extensions_mut().insert(caller);
     Ok(())
+}
+
+/// The answer; one that is still being made breaks off when the caller's key ends, so that it cannot be taken for a whole one.
+fn cut_at_the_end_of_its_key(gateway: &Gateway, caller: &Caller, response: Response<Body>) -> Response<Body> {
+    if response.body().size_hint().exact().is_some() || matches!(gateway.config().auth, Auth::Off) {
+        return response;
+    }
+    let revoked = gateway.revoked(caller);
+    response.map(|body| {
+        let state = Some((body.into_data_stream(), Box::pin(revoked)));
+        Body::from_stream(stream::unfold(state, |state| async {
+            let (mut data, mut revoked) = state?;
+            tokio::select! {
+                biased;
+                piece = data.next() => match piece? {
+                    Ok(piece) => Some((Ok(piece), Some((data, revoked)))),
+                    Err(error) => Some((Err(error), None)),
+                },
+                () = &mut revoked => Some((Err(axum::Error::new("the caller's key has ended")), None)),
+            }
+        }))
+    })
+}
+
+/// The middleware around each native route: whether the caller may do what the route does.
+pub(crate) async fn permit(action: Action, request: Request, next: Next) -> Response<Body> {
+    let path = request.uri().path();
+    let session = path.strip_prefix("/v1/sessions/").or_else(|| live_view::place(path).map(|(_, id)| id));
+    let session = session.and_then(|rest| rest.split('/').next());
+    let resource = session.map_or(Resource::Server, Resource::Session);
+    let allowed = match request.extensions().get::<Caller>() {
+        Some(caller) => authorize(caller, action, resource),
+        None if action == Action::Public => Ok(()),
+        None => {
+            Err(Error::internal("the request could not be answered", "no caller on a route that needs one"))
+        }
+    };
+    match allowed {
+        Ok(()) => next.run(request).await,
+        Err(error) => native::error_response(&error.into()),
+    }
 }
 
 fn refused(native: bool, refusal: &Refusal) -> Response<Body> {

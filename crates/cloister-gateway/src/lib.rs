@@ -35,9 +35,11 @@ mod steps;
 mod timestamp;
 mod wire_error;
 
+pub use auth::{Auth, Grant, Keys, Role, SigningKey};
 pub use config::{GatewayConfig, Version};
 pub use serve::serve;
 pub use state::Gateway;
+pub use timestamp::iso8601;
 
 use cloister_core::session::manager::SessionManager;
 use std::sync::Arc;

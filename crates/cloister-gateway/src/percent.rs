@@ -32,6 +32,11 @@ pub(crate) fn encode_path(path: &str) -> String {
     encode(path, b"-._~/")
 }
 
+/// Encodes a name or a value of a query: everything but the unreserved characters.
+pub(crate) fn encode_query(text: &str) -> String {
+    encode(text, b"-._~")
+}
+
 /// Encodes for RFC 5987 (`filename*=UTF-8''…`): letters, digits and the marks of its `attr-char`.
 pub(crate) fn encode_attribute(text: &str) -> String {
     encode(text, b"!#$&+-.^_`|~")

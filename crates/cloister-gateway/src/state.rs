@@ -1,13 +1,19 @@
 //! What all handlers share.
 
+use crate::auth::{self, Caller};
 use crate::config::GatewayConfig;
 use cloister_core::session::manager::SessionManager;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
+use tokio::time::sleep;
 
 /// Mebibytes that request bodies may take at once, with what becomes of them on their way. Stops a few large
 /// uploads from taking the host's memory.
 const BODY_BUDGET: usize = 1_024;
+
+/// How soon a connection that lasts hears that its key has ended.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// A gateway: the sessions and the settings of its doors. Cheap to clone.
 #[derive(Clone)]
@@ -44,6 +50,17 @@ impl Gateway {
         async move {
             // The sender lives as long as the gateway; without a gateway there is nothing to serve either.
             let _ = draining.wait_for(|draining| *draining).await;
+        }
+    }
+
+    /// Resolves when the caller's credential is good no more. Looks again every now and then: keys end by what other processes
+    /// write.
+    pub(crate) fn revoked(&self, caller: &Caller) -> impl Future<Output = ()> + Send + 'static {
+        let (auth, caller) = (self.inner.config.auth.clone(), caller.clone());
+        async move {
+            while auth::still_good(&auth, &caller) {
+                sleep(LOOK).await;
+            }
         }
     }
 

@@ -20,7 +20,7 @@ struct Civil {
 
 /// `2026-01-31T12:34:56.789Z`, the form that boto3 and the JavaScript SDK both read. Times before 1970 become
 /// 1970.
-pub(crate) fn iso8601(time: SystemTime) -> String {
+pub fn iso8601(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let c = civil(since.as_secs());
     let ms = since.subsec_millis();

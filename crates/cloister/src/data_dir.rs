@@ -4,7 +4,9 @@
 //!   <data-dir>/            0700   one server at a time (lock)
 //!     lock                 0600   flock, for as long as the server lives
 //!     cursor.key           0600   seals pagination cursors, so that they survive a restart
-//!     token                0600   the access token, one line
+//!     keys.db              0600   the keys that this server has issued
+//!     keys.key             0600   what the secrets of access keys are derived from
+//!     credentials          0600   the key of whoever runs the server, for `cloister env` and the command line
 //!     endpoint             0644   the URL, while a server runs
 //!     sessions.db          0600   the store
 //!     tls/                 0700   ca.key (0600) and ca.pem: the authority of the TLS door
@@ -125,13 +127,37 @@ impl DataDir {
         bytes.try_into().map_err(|_| DataDirError::Secret(path))
     }
 
-    /// The access token: 64 hexadecimal digits.
-    pub(crate) fn token(&self) -> Result<String, DataDirError> {
-        let path = self.path.join("token");
-        let bytes = read_or_create(&path, || random().map(|key| format!("{}\n", hex(&key)).into_bytes()))?;
-        let text = String::from_utf8(bytes).ok().map(|text| text.trim_end().to_owned());
-        text.filter(|text| text.len() == 2 * SECRET && text.bytes().all(|b| b.is_ascii_hexdigit()))
-            .ok_or(DataDirError::Secret(path))
+    /// What the secrets of access keys are derived from.
+    pub(crate) fn keys_key(&self) -> Result<[u8; SECRET], DataDirError> {
+        let path = self.path.join("keys.key");
+        let bytes = read_or_create(&path, || random().map(|key| key.to_vec()))?;
+        bytes.try_into().map_err(|_| DataDirError::Secret(path))
+    }
+
+    /// Where the store of keys is.
+    pub(crate) fn keys(&self) -> PathBuf {
+        self.path.join("keys.db")
+    }
+
+    /// The file of credentials, if there is one.
+    pub(crate) fn credentials(&self) -> Result<Option<Vec<u8>>, DataDirError> {
+        let path = self.path.join("credentials");
+        if path.exists() { read_secret(&path).map(Some) } else { Ok(None) }
+    }
+
+    /// Puts the file of credentials there, in place of an older one.
+    pub(crate) fn write_credentials(&self, text: &[u8]) -> Result<(), DataDirError> {
+        let path = self.path.join("credentials");
+        let temporary = path.with_extension(format!("{}.new", std::process::id()));
+        let write = || {
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+            file.write_all(text)?;
+            file.sync_all()?;
+            fs::rename(&temporary, &path)
+        };
+        let written = write();
+        let _ = fs::remove_file(&temporary);
+        written.map_err(|source| DataDirError::Io { path, source })
     }
 
     /// Writes the URL of the running server.
@@ -233,6 +259,12 @@ fn read_or_create(path: &Path, make: impl FnOnce() -> io::Result<Vec<u8>>) -> Re
         let _ = fs::remove_file(&temporary);
         written.map_err(io)?;
     }
+    read_secret(path)
+}
+
+/// The content of a secret file that only its owner can read.
+fn read_secret(path: &Path) -> Result<Vec<u8>, DataDirError> {
+    let io = |source| DataDirError::Io { path: path.to_owned(), source };
     let file = File::open(path).map_err(io)?;
     if file.metadata().map_err(io)?.mode() & 0o077 != 0 {
         return Err(DataDirError::Secret(path.to_owned()));
@@ -246,10 +278,6 @@ fn random() -> io::Result<[u8; SECRET]> {
     let mut key = [0u8; SECRET];
     getrandom::fill(&mut key).map_err(io::Error::other)?;
     Ok(key)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -267,10 +295,12 @@ mod tests {
         let (_parent, data) = fresh();
         let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
         data.cursor_key().unwrap();
-        data.token().unwrap();
+        data.keys_key().unwrap();
+        data.write_credentials(b"{}").unwrap();
         assert_eq!(mode(&data.path), 0o700);
         assert_eq!(mode(&data.path.join("cursor.key")), 0o600);
-        assert_eq!(mode(&data.path.join("token")), 0o600);
+        assert_eq!(mode(&data.path.join("keys.key")), 0o600);
+        assert_eq!(mode(&data.path.join("credentials")), 0o600);
         fs::set_permissions(&data.path, fs::Permissions::from_mode(0o755)).unwrap();
         DataDir::open(&data.path).unwrap();
         assert_eq!(mode(&data.path), 0o700);
@@ -279,9 +309,9 @@ mod tests {
     #[test]
     fn secrets_stay_the_same_and_differ_between_folders() {
         let ((_a, one), (_b, two)) = (fresh(), fresh());
-        assert_eq!(one.token().unwrap(), one.token().unwrap());
+        assert_eq!(one.keys_key().unwrap(), one.keys_key().unwrap());
         assert_eq!(one.cursor_key().unwrap(), one.cursor_key().unwrap());
-        assert_ne!(one.token().unwrap(), two.token().unwrap());
+        assert_ne!(one.keys_key().unwrap(), two.keys_key().unwrap());
     }
 
     #[test]
@@ -297,9 +327,13 @@ mod tests {
     #[test]
     fn a_secret_that_others_can_read_is_refused() {
         let (_parent, data) = fresh();
-        data.token().unwrap();
-        fs::set_permissions(data.path.join("token"), fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(matches!(data.token(), Err(DataDirError::Secret(_))));
+        data.keys_key().unwrap();
+        data.write_credentials(b"{}").unwrap();
+        for name in ["keys.key", "credentials"] {
+            fs::set_permissions(data.path.join(name), fs::Permissions::from_mode(0o644)).unwrap();
+        }
+        assert!(matches!(data.keys_key(), Err(DataDirError::Secret(_))));
+        assert!(matches!(data.credentials(), Err(DataDirError::Secret(_))));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! cloister: a code interpreter of your own.
 //!
 //! ```text
-//!   cli ──┬─ serve ─▶ data_dir · config · policies ─▶ registry (backends) ─▶ SessionManager ─▶ gateway
+//!   cli ──┬─ serve ─▶ data_dir · config · policies · keys ─▶ registry (backends) ─▶ SessionManager ─▶ gateway
 //!         │                                              └─ egress (the proxy that sandboxes see)
 //!         ├─ run · exec · ls · cp · stop ─▶ client ─▶ the native door of a running server
 //!         └─ env · doctor · policy · image · version
@@ -15,6 +15,7 @@ mod client;
 mod config;
 mod data_dir;
 mod egress;
+mod keys;
 mod locate;
 mod output;
 mod policies;

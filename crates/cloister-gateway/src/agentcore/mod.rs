@@ -24,6 +24,7 @@ mod validate;
 
 pub use validate::differences;
 
+use crate::auth::{Action, Caller, Resource, authorize};
 use crate::body;
 use crate::json::Json;
 use crate::native;
@@ -33,7 +34,6 @@ use crate::wire_error::Refusal;
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::http::{Response, StatusCode};
-use cloister_core::Principal;
 use cloister_core::error::{Error, Field, Kind, Reason};
 use cloister_core::session::SessionKind;
 use operations::{Op, Routed, Row};
@@ -50,15 +50,15 @@ pub(crate) use tool_call::runtime_of;
 /// Answers every request that is no route of the native door.
 pub(crate) async fn dispatch(
     State(gateway): State<Gateway>,
-    Extension(who): Extension<Principal>,
+    Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Response<Body> {
     if native::is_native(request.uri().path()) {
         return native::not_found();
     }
     let answered = match stream::route(request.uri().path()) {
-        Some(place) => stream::answer(&gateway, &who, place, request).await,
-        None => answer(&gateway, &who, request).await,
+        Some(place) => stream::answer(&gateway, &caller, place, request).await,
+        None => answer(&gateway, &caller, request).await,
     };
     match answered {
         Ok(response) => response,
@@ -66,7 +66,7 @@ pub(crate) async fn dispatch(
     }
 }
 
-async fn answer(gateway: &Gateway, who: &Principal, request: Request) -> Result<Response<Body>, Refusal> {
+async fn answer(gateway: &Gateway, caller: &Caller, request: Request) -> Result<Response<Body>, Refusal> {
     let (parts, body) = request.into_parts();
     let (row, labels) = match operations::route(parts.method.as_str(), parts.uri.path()) {
         Routed::Served(row, labels) => (row, labels),
@@ -95,22 +95,26 @@ async fn answer(gateway: &Gateway, who: &Principal, request: Request) -> Result<
             return Err(Refusal::http(StatusCode::NOT_FOUND, "UnknownOperationException", error));
         }
     };
-    let held = body::read_json(gateway, &parts.headers, body).await?;
+    // Before the body: whoever may not do it need not send it.
+    let named = labels.first().map_or("", |(_, text)| text.as_str());
+    authorize(caller, row.op.action(), Resource::Interpreter(named))?;
+    let held = body::read_json(gateway, &parts, body).await?;
     let json = Json::parse(body::or_empty(&held.bytes))?;
     let query = percent::decode_query(parts.uri.query().unwrap_or_default())
         .ok_or_else(|| Error::invalid(Reason::CannotParse, "the query is not UTF-8 in percent-encoding"))?;
-    let incoming = Incoming { labels: &labels, query: &query, headers: &parts.headers, body: &json };
-    run(gateway, who, row, &incoming).await
+    let incoming = Incoming { caller, labels: &labels, query: &query, headers: &parts.headers, body: &json };
+    run(gateway, row, &incoming).await
 }
 
-async fn run(
-    gateway: &Gateway,
-    who: &Principal,
-    row: &Row,
-    incoming: &Incoming<'_>,
-) -> Result<Response<Body>, Refusal> {
+async fn run(gateway: &Gateway, row: &Row, incoming: &Incoming<'_>) -> Result<Response<Body>, Refusal> {
+    let who = &incoming.caller.principal;
     // Ours, and not of the model: page actions in place of a stream's status.
     if row.op == Op::UpdateBrowserStream && incoming.body.get("action").is_some() {
+        authorize(
+            incoming.caller,
+            Action::Act,
+            Resource::Session(incoming.query("sessionId").unwrap_or_default()),
+        )?;
         return Ok(browser::perform(gateway, who, incoming).await?);
     }
     let shapes = model::served(row.name).ok_or_else(|| {

@@ -8,6 +8,7 @@
 //! and its slash must not become a separator.
 
 use super::model::{self, Operation, Plane};
+use crate::auth::Action;
 use crate::percent;
 
 /// An operation that is answered.
@@ -24,6 +25,21 @@ pub(crate) enum Op {
     StopBrowserSession,
     UpdateBrowserStream,
     InvokeBrowser,
+}
+
+impl Op {
+    /// What its caller wants to do.
+    pub(crate) fn action(self) -> Action {
+        match self {
+            Self::StartCodeInterpreterSession | Self::StartBrowserSession => Action::StartSession,
+            Self::GetCodeInterpreterSession | Self::GetBrowserSession => Action::GetSession,
+            Self::ListCodeInterpreterSessions | Self::ListBrowserSessions => Action::ListSessions,
+            Self::StopCodeInterpreterSession | Self::StopBrowserSession => Action::StopSession,
+            Self::InvokeCodeInterpreter => Action::Invoke,
+            Self::UpdateBrowserStream => Action::Control,
+            Self::InvokeBrowser => Action::Act,
+        }
+    }
 }
 
 /// One row of the table.

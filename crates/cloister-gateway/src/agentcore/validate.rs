@@ -10,6 +10,7 @@
 //! body and in the query.
 
 use super::model::{Location, Member, Served, Shape};
+use crate::auth::Caller;
 use crate::json::Json;
 use axum::http::HeaderMap;
 use cloister_core::error::{Error, Field, Kind, Reason};
@@ -27,6 +28,8 @@ const NAME_SHOWN: usize = 100;
 
 /// What came in, sorted by where it travelled.
 pub(crate) struct Incoming<'a> {
+    /// Who sends it.
+    pub(crate) caller: &'a Caller,
     /// Path labels, decoded.
     pub(crate) labels: &'a [(&'static str, String)],
     /// Query parameters, decoded.
@@ -306,7 +309,9 @@ mod tests {
             .map(|(k, v)| (axum::http::HeaderName::from_static(k), v.parse().unwrap()))
             .collect();
         let labels = [("codeInterpreterIdentifier", "aws.codeinterpreter.v1".to_owned())];
-        let incoming = Incoming { labels: &labels, query: &query, headers: &headers, body: &body };
+        let caller = Caller::local();
+        let incoming =
+            Incoming { caller: &caller, labels: &labels, query: &query, headers: &headers, body: &body };
         match check(model::served(operation).unwrap(), &incoming) {
             Ok(()) => Vec::new(),
             Err(error) => error.fields,

@@ -1,132 +1,289 @@
-//! Who is calling: the one place that turns a request into a [`Principal`]. Every route goes through it.
+//! Who is calling: the one place that turns a request into a [`Caller`]. Every route goes through it.
 //!
 //! ```text
-//! no token configured ───────────────────────────────▶ Principal::local()
-//! Authorization: Bearer TOKEN ──────────┐
-//! Authorization: AWS4-HMAC-SHA256       ├─ equal, in constant time ─▶ Principal::local(), else refused
-//!   Credential=TOKEN/20260101/…  ───────┘
+//! Auth::Off ─────────────────────────────────────────────────▶ the local principal, admin
+//! Authorization: AWS4-HMAC-SHA256 …  ┐ sigv4/  parse ─▶ time, scope ─▶ Keys::signing ─▶ (body's hash) ─▶ signature ┐
+//! ?X-Amz-Algorithm=… (streams, GET)  ┘                                                                            ├▶ Caller
+//! Authorization: Bearer KEY ──────────── SHA-256 ─▶ Keys::bearer ─────────────────────────────────────────────────┘
+//!
+//! Caller ─▶ authorize.rs: may it do this?      signature.rs (live_view/): links that a caller has made for people
 //! ```
 //!
-//! The AWS form lets unmodified SDKs carry the token: it is their access key id. The signature is not
-//! verified here; the token alone is the secret. Nothing is read from cookies or from the query string, which
-//! end up in other people's pages and in logs. The one exception are links to a live view, because a person who
-//! follows a link has no header to send (`live_view/access.rs`).
+//! Nothing is read from cookies, and nothing but a signature that expires from a query string: the rest would end up in other
+//! people's pages and in logs. Why a request is refused is told only as far as the request itself shows it; whether its key is
+//! unknown, revoked or expired, or the signature wrong, is one answer.
 
-use crate::config::GatewayConfig;
-use axum::http::{HeaderMap, header};
+mod authorize;
+mod date;
+mod keys;
+mod sigv4;
+
+pub(crate) use authorize::{Action, Resource, authorize};
+pub use keys::{Grant, Keys, Role, SigningKey};
+
+use crate::body;
+use crate::percent;
+use crate::state::Gateway;
+use crate::wire_error::Refusal;
+use axum::body::{Body, HttpBody as _};
+use axum::extract::Request;
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use cloister_core::Principal;
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use cloister_core::error::{Error, Kind};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use std::time::SystemTime;
 
-/// The request carries no credential, or a wrong one. There is no detail on purpose.
+/// Bytes of a body above which its hash is taken where it may block.
+const LARGE: usize = 1 << 20;
+
+/// Whether requests need a credential, and which are good.
+#[derive(Clone, Default)]
+pub enum Auth {
+    /// Everybody is the local principal. For a loopback address on a machine of one's own, and for tests.
+    #[default]
+    Off,
+    /// Every request but health checks and the scripts of the live view's page needs one.
+    On(Arc<dyn Keys>),
+}
+
+/// A caller whose credential was good.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    /// Whose sessions it sees.
+    pub(crate) principal: Principal,
+    /// What it may do with them.
+    pub(crate) roles: Vec<Role>,
+    /// The key that vouches for it, by which a connection that lasts is looked at again.
+    pub(crate) key: Option<String>,
+    /// When the credential ends, in seconds since 1970.
+    pub(crate) expires: Option<u64>,
+}
+
+impl Caller {
+    /// Everybody, where no credential is needed.
+    pub(crate) fn local() -> Self {
+        Self { principal: Principal::local(), roles: vec![Role::Admin], key: None, expires: None }
+    }
+
+    fn of(grant: Grant) -> Self {
+        let Grant { id, principal, roles, expires } = grant;
+        Self { principal, roles, key: Some(id), expires }
+    }
+}
+
+/// Why a request is not answered.
+#[derive(Debug)]
+pub(crate) enum Denied {
+    /// No credential, or none that is good. What it says depends on nothing but the request's own form and time.
+    Unauthenticated(String),
+    /// The body could not be read, or the keys not be looked at.
+    Other(Refusal),
+}
+
+impl From<Refusal> for Denied {
+    fn from(refusal: Refusal) -> Self {
+        Self::Other(refusal)
+    }
+}
+
+impl From<Error> for Denied {
+    fn from(error: Error) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+impl Denied {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self::Unauthenticated(text.into())
+    }
+
+    /// The one answer for every key and signature that is not good.
+    fn credential() -> Self {
+        Self::new(
+            "the request carries no valid credential: its key is unknown, revoked or expired, or the signature does not match; \
+             `cloister env` prints the key of a server on this machine",
+        )
+    }
+
+    /// As an answer: the native door knows 401; the service model does not, and SDKs know only the errors of the model.
+    pub(crate) fn refusal(self, native: bool) -> Refusal {
+        match self {
+            Self::Other(refusal) => refusal,
+            Self::Unauthenticated(text) => {
+                let error = Error::new(Kind::AccessDenied, text);
+                if native {
+                    Refusal::http(StatusCode::UNAUTHORIZED, "AccessDeniedException", error)
+                } else {
+                    error.into()
+                }
+            }
+        }
+    }
+}
+
+/// Whether a path takes a presigned query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Unauthenticated;
-
-/// The caller of a request.
-pub(crate) fn principal(config: &GatewayConfig, headers: &HeaderMap) -> Result<Principal, Unauthenticated> {
-    let Some(token) = &config.token else { return Ok(Principal::local()) };
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    // Two headers could be read differently by a proxy and by us.
-    let (Some(value), None) = (values.next(), values.next()) else { return Err(Unauthenticated) };
-    let presented = value.to_str().ok().and_then(credential).ok_or(Unauthenticated)?;
-    judged(config, token, presented)
+pub(crate) enum Presigned {
+    /// Streams and pages, whose clients have no header to send.
+    Accepted,
+    /// Everything else.
+    Refused,
 }
 
-/// The caller who presents this token otherwise than in the header: a presigned URL of a live view, and nothing else.
-pub(crate) fn holder(config: &GatewayConfig, presented: &str) -> Result<Principal, Unauthenticated> {
-    let Some(token) = &config.token else { return Ok(Principal::local()) };
-    judged(config, token, presented)
-}
-
-fn judged(config: &GatewayConfig, token: &str, presented: &str) -> Result<Principal, Unauthenticated> {
-    // An empty token is a mistake in a configuration, and must not open the door to an empty credential.
-    if !token.is_empty() && equal(&config.cursor_key, token, presented) {
-        Ok(Principal::local())
-    } else {
-        Err(Unauthenticated)
-    }
-}
-
-/// The token in an Authorization header of either form.
-fn credential(value: &str) -> Option<&str> {
-    let (scheme, rest) = value.split_once(' ')?;
-    if scheme.eq_ignore_ascii_case("bearer") {
-        return Some(rest.trim_matches(' '));
-    }
-    if scheme != "AWS4-HMAC-SHA256" {
-        return None;
-    }
-    let scope = rest.split(',').find_map(|part| part.trim().strip_prefix("Credential="))?;
-    scope.split_once('/').map(|(id, _)| id)
-}
-
-/// Compares digests under a secret key instead of the texts, so that the time says nothing about the token's
-/// content or length.
-fn equal(key: &[u8; 32], expected: &str, presented: &str) -> bool {
-    let digest =
-        |text: &str| Hmac::<Sha256>::new_from_slice(key).ok().map(|mac| mac.chain_update(text.as_bytes()));
-    match (digest(expected), digest(presented)) {
-        (Some(expected), Some(presented)) => {
-            presented.verify_slice(&expected.finalize().into_bytes()).is_ok()
+/// The caller of a request. If its signature covers its body, the body has been read and lies in the extensions afterwards
+/// (`body.rs` takes it from there).
+pub(crate) async fn identify(
+    gateway: &Gateway,
+    request: &mut Request,
+    presigned: Presigned,
+) -> Result<Caller, Denied> {
+    let Auth::On(keys) = &gateway.config().auth else { return Ok(Caller::local()) };
+    let keys = Arc::clone(keys);
+    let now = now();
+    let query = request.uri().query().unwrap_or_default();
+    let signed_query = presigned == Presigned::Accepted && sigv4::is_presigned(query);
+    let Some(value) = authorization(request.headers())? else {
+        if !signed_query {
+            return Err(Denied::credential());
         }
-        _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TOKEN: &str = "correct-horse";
-
-    fn passes(token: Option<&str>, values: &[&str]) -> bool {
-        let mut config = GatewayConfig::new([1; 32]);
-        config.token = token.map(str::to_owned);
-        let mut headers = HeaderMap::new();
-        for value in values {
-            headers.append(header::AUTHORIZATION, value.parse().unwrap());
-        }
-        principal(&config, &headers).is_ok()
-    }
-
-    #[test]
-    fn without_a_token_everybody_is_the_local_principal() {
-        assert!(passes(None, &[]));
-        assert!(passes(
-            None,
-            &["AWS4-HMAC-SHA256 Credential=local/x/y/z/aws4_request, SignedHeaders=host, Signature=0"]
+        return presigned_caller(keys.as_ref(), request, now);
+    };
+    if signed_query {
+        // Two credentials could be read differently by a proxy and by us.
+        return Err(Denied::new(
+            "the request carries a signature in its query and an Authorization header; send one of them",
         ));
     }
-
-    #[test]
-    fn the_token_is_taken_as_a_bearer_token_or_as_an_access_key_id() {
-        assert!(passes(Some(TOKEN), &["Bearer correct-horse"]));
-        assert!(passes(Some(TOKEN), &["bearer correct-horse"]));
-        let aws = "AWS4-HMAC-SHA256 Credential=correct-horse/20260101/us-west-2/bedrock-agentcore/aws4_request, \
-                   SignedHeaders=host;x-amz-date, Signature=00";
-        assert!(passes(Some(TOKEN), &[aws]));
+    let (scheme, rest) = value.split_once(' ').unwrap_or((value, ""));
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return bearer(keys.as_ref(), rest.trim_matches(' '), now);
     }
+    if scheme == sigv4::ALGORITHM {
+        let claim = sigv4::Claim::of_header(rest, request.headers())?;
+        return signed_caller(gateway, keys.as_ref(), &claim, request, now).await;
+    }
+    Err(Denied::new(format!("the Authorization header must begin with {} or Bearer", sigv4::ALGORITHM)))
+}
 
-    #[test]
-    fn everything_else_is_refused() {
-        for bad in [
-            "",
-            "correct-horse",
-            "Bearer",
-            "Bearer ",
-            "Bearer wrong",
-            "Bearer correct-hors",
-            "Bearer correct-horsee",
-            "Bearer CORRECT-HORSE",
-            "Basic correct-horse",
-            "AWS4-HMAC-SHA256 Credential=wrong/20260101/x/y/aws4_request",
-            "AWS4-HMAC-SHA256 Credential=correct-horse",
-            "AWS4-HMAC-SHA256 Signature=correct-horse/",
-        ] {
-            assert!(!passes(Some(TOKEN), &[bad]), "{bad}");
+/// Whether a caller's credential is still good, for connections that last. A failing key store does not cut anybody off.
+pub(crate) fn still_good(auth: &Auth, caller: &Caller) -> bool {
+    if caller.expires.is_some_and(|at| at <= now()) {
+        return false;
+    }
+    match (auth, &caller.key) {
+        (Auth::On(keys), Some(key)) => !matches!(live(keys.grant(key), now()), Ok(None)),
+        _ => true,
+    }
+}
+
+/// The caller for whom a key vouches by its id: the maker of a link.
+pub(crate) fn vouched(auth: &Auth, key: &str) -> Result<Option<Caller>, Error> {
+    let Auth::On(keys) = auth else { return Ok(None) };
+    Ok(live(keys.grant(key), now())?.map(Caller::of))
+}
+
+fn live(found: Result<Option<Grant>, Error>, now: u64) -> Result<Option<Grant>, Error> {
+    Ok(found?.filter(|grant| grant.expires.is_none_or(|at| at > now)))
+}
+
+fn authorization(headers: &HeaderMap) -> Result<Option<&str>, Denied> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => value.to_str().map(Some).map_err(|_| Denied::credential()),
+        // Two headers could be read differently by a proxy and by us.
+        _ => Err(Denied::new("the request carries two Authorization headers")),
+    }
+}
+
+fn bearer(keys: &dyn Keys, presented: &str, now: u64) -> Result<Caller, Denied> {
+    // 256 random bits cannot be guessed, so one round of a fast hash keeps them as well as a slow one would; and a lookup by
+    // hash says nothing by its time, because nobody can choose a hash that shares a prefix with another.
+    let digest = Sha256::digest(presented.as_bytes()).into();
+    let grant = live(keys.bearer(&digest), now)?.ok_or_else(Denied::credential)?;
+    Ok(Caller::of(grant))
+}
+
+fn presigned_caller(keys: &dyn Keys, request: &Request, now: u64) -> Result<Caller, Denied> {
+    // Such a signature covers an empty body, and what a URL does must not depend on who sends it.
+    if !matches!(*request.method(), Method::GET | Method::HEAD) || !request.body().is_end_stream() {
+        return Err(Denied::new("a presigned URL is for GET without a body"));
+    }
+    let pairs =
+        percent::decode_query(request.uri().query().unwrap_or_default()).ok_or_else(Denied::credential)?;
+    let claim = sigv4::Claim::of_query(&pairs)?;
+    claim.check(now)?;
+    let key = signing(keys, &claim, now)?;
+    let target = sigv4::Target::of(request.method(), request.uri(), request.headers());
+    verified(&claim, &key, &target, sigv4::EMPTY)
+}
+
+async fn signed_caller(
+    gateway: &Gateway,
+    keys: &dyn Keys,
+    claim: &sigv4::Claim,
+    request: &mut Request,
+    now: u64,
+) -> Result<Caller, Denied> {
+    claim.check(now)?;
+    // Before anything of the body is read: a stranger must not make this server take 140 MB of it.
+    let key = signing(keys, claim, now)?;
+    let declared = sigv4::Payload::declared(request.headers())?;
+    if let Some(payload) = &declared {
+        let target = sigv4::Target::of(request.method(), request.uri(), request.headers());
+        verified(claim, &key, &target, payload.text())?;
+        if matches!(payload, sigv4::Payload::Unsigned) {
+            return Ok(Caller::of(key.grant));
         }
-        assert!(!passes(Some(TOKEN), &[]));
-        assert!(!passes(Some(""), &["Bearer "]));
-        assert!(!passes(Some(TOKEN), &["Bearer correct-horse", "Bearer correct-horse"]));
     }
+    let hash = hash_of_body(gateway, request).await?;
+    match declared {
+        // The signature covers the declared hash, so it is enough that the body has it.
+        Some(payload) if payload.text() != hash => Err(Denied::credential()),
+        Some(_) => Ok(Caller::of(key.grant)),
+        None => {
+            let target = sigv4::Target::of(request.method(), request.uri(), request.headers());
+            verified(claim, &key, &target, &hash)
+        }
+    }
+}
+
+/// The hash of the body in hexadecimal digits; the body itself goes to the extensions.
+async fn hash_of_body(gateway: &Gateway, request: &mut Request) -> Result<String, Denied> {
+    if request.body().is_end_stream() {
+        return Ok(sigv4::EMPTY.to_owned());
+    }
+    let body = std::mem::replace(request.body_mut(), Body::empty());
+    let held = body::read(gateway, request.headers(), body, body::JSON_LIMIT).await?;
+    let bytes = held.bytes.clone();
+    request.extensions_mut().insert(held);
+    if bytes.len() <= LARGE {
+        return Ok(sigv4::hex(&Sha256::digest(&bytes)));
+    }
+    let hashed = tokio::task::spawn_blocking(move || sigv4::hex(&Sha256::digest(&bytes))).await;
+    hashed.map_err(|error| Error::internal("the request could not be checked", error).into())
+}
+
+fn signing(keys: &dyn Keys, claim: &sigv4::Claim, now: u64) -> Result<SigningKey, Denied> {
+    let found = keys.signing(claim.key())?.filter(|key| key.grant.expires.is_none_or(|at| at > now));
+    found.ok_or_else(Denied::credential)
+}
+
+fn verified(
+    claim: &sigv4::Claim,
+    key: &SigningKey,
+    target: &sigv4::Target<'_>,
+    payload: &str,
+) -> Result<Caller, Denied> {
+    if claim.verify(key.secret(), target, payload)? {
+        Ok(Caller::of(key.grant.clone()))
+    } else {
+        Err(Denied::credential())
+    }
+}
+
+/// Seconds since 1970.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }

@@ -43,7 +43,7 @@ pub(crate) async fn control(
         );
     }
     let (parts, body) = request.into_parts();
-    let held = body::read_json(&gateway, &parts.headers, body).await?;
+    let held = body::read_json(&gateway, &parts, body).await?;
     let members = Members::of(&held, &["take"])?;
     let take = members.flag("take");
     if !members.has("take") {

@@ -5,7 +5,7 @@
 //!   …/live-view/stream ──▶ stream.rs   WebSocket, raw CDP ──▶ Browser::connect(Human | Observer)
 //!   …/live-view/control ─▶ control.rs  who has control; take and release ──▶ Browser::set_stream
 //!   …/live-view/recording… ─▶ recording.rs   what the player shows, of a session that lives or has ended
-//!        └── access.rs in front of all: signature.rs, presigned.rs, or the Authorization header
+//!        └── access.rs in front of all: signature.rs, or the credential of the request
 //! ```
 //!
 //! INVARIANT: the role comes from the credential. What the page sends is never asked for it, and what an observer may send
@@ -14,20 +14,20 @@
 mod access;
 mod control;
 mod page;
-mod presigned;
 mod recording;
 pub(crate) mod signature;
 mod stream;
 
-pub(crate) use access::{Place, admit, now, place};
+pub(crate) use access::{Place, admit, admit_client, place};
 pub(crate) use control::{control, show};
 pub(crate) use page::{asset, is_asset, is_recorded, page, place_url, refused};
 pub(crate) use recording::{recording, recording_events, recording_frame};
 pub(crate) use stream::stream;
 
+use crate::auth::{Caller, now};
 use crate::state::Gateway;
+use cloister_core::SessionId;
 use cloister_core::browser::Role;
-use cloister_core::{Principal, SessionId};
 use signature::{Rights, Subject, Use};
 
 /// The role of a CDP client with these rights.
@@ -39,8 +39,8 @@ fn role(rights: Rights) -> Role {
 }
 
 /// The query that a page holds for its stream and its control.
-fn held(gateway: &Gateway, who: &Principal, session: &SessionId, rights: Rights) -> Option<String> {
+fn held(gateway: &Gateway, caller: &Caller, session: &SessionId, rights: Rights) -> Option<String> {
     let secret = &gateway.config().cursor_key;
-    let expires = now() + gateway.config().live_view_access.as_secs();
-    signature::query(secret, Subject { who, session }, Use::Page, rights, expires)
+    let subject = Subject { who: &caller.principal, key: caller.key.as_deref(), session };
+    signature::query(secret, subject, Use::Page, rights, now() + gateway.config().live_view_access.as_secs())
 }

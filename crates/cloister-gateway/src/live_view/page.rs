@@ -3,6 +3,7 @@
 use super::access::Access;
 use super::held;
 use crate::agentcore::identifier;
+use crate::auth::Caller;
 use crate::native::NativeError;
 use crate::percent::{decode_query, encode_path};
 use crate::state::Gateway;
@@ -63,14 +64,14 @@ pub(crate) async fn asset(Path(name): Path<String>) -> Response<Body> {
 /// `GET /browser-streams/{browserId}/sessions/{sessionId}/live-view`
 pub(crate) async fn page(
     State(gateway): State<Gateway>,
-    Extension(who): Extension<Principal>,
+    Extension(caller): Extension<Caller>,
     Extension(access): Extension<Access>,
     Path((browser, id)): Path<(String, String)>,
     RawQuery(query): RawQuery,
 ) -> Response<Body> {
     let pairs = decode_query(query.as_deref().unwrap_or_default()).unwrap_or_default();
     let replay = pairs.iter().any(|(name, value)| name == "show" && value == "recording");
-    match opened(&gateway, &who, access, &browser, &id, replay).await {
+    match opened(&gateway, &caller, access, &browser, &id, replay).await {
         Ok(text) => (HEADERS, Html(text)).into_response(),
         Err(error) => refused(&error.into_refusal()),
     }
@@ -78,13 +79,13 @@ pub(crate) async fn page(
 
 async fn opened(
     gateway: &Gateway,
-    who: &Principal,
+    caller: &Caller,
     access: Access,
     browser: &str,
     id: &str,
     replay: bool,
 ) -> Result<String, NativeError> {
-    let key = identifier::key(SessionKind::Browser, browser)?;
+    let (who, key) = (&caller.principal, identifier::key(SessionKind::Browser, browser)?);
     let id = crate::native::session_id(id)?;
     // The recording of a session that has ended is what is left to see.
     let gone = gateway.manager().browser(who, Some(key), &id).await.err();
@@ -93,7 +94,7 @@ async fn opened(
     if let Some(gone) = gone.filter(|_| !replay) {
         return Err(gone.into());
     }
-    let held = held(gateway, who, &id, access.rights)
+    let held = held(gateway, caller, &id, access.rights)
         .ok_or_else(|| Error::internal("the page could not be made", "its access could not be signed"))?;
     let place = place_url("", browser, &id);
     let recording = format!("{place}/recording");

@@ -3,6 +3,7 @@
 use super::access::Access;
 use super::held;
 use crate::agentcore::identifier;
+use crate::auth::Caller;
 use crate::native::recording::{lines, manifest, picture};
 use crate::native::{NativeError, session_id};
 use crate::percent::decode_query;
@@ -17,13 +18,13 @@ use serde_json::{Value, json};
 /// `GET …/live-view/recording`: the list, with a new access, so that a page that stays open goes on playing.
 pub(crate) async fn recording(
     State(gateway): State<Gateway>,
-    Extension(who): Extension<Principal>,
+    Extension(caller): Extension<Caller>,
     Extension(access): Extension<Access>,
     Path((browser, id)): Path<(String, String)>,
 ) -> Result<Json<Value>, NativeError> {
     let (key, id) = (identifier::key(SessionKind::Browser, &browser)?, session_id(&id)?);
-    let mut list = manifest(&gateway, &who, Some(key), &id).await?;
-    list["access"] = json!(held(&gateway, &who, &id, access.rights));
+    let mut list = manifest(&gateway, &caller.principal, Some(key), &id).await?;
+    list["access"] = json!(held(&gateway, &caller, &id, access.rights));
     Ok(Json(list))
 }
 

@@ -1,14 +1,18 @@
-//! Signed links: who holds one may open one session's live view, in one role, until a point in time.
+//! Signed links: who holds one may open one session's live view or stream, in one role, until a point in time.
 //!
 //! ```text
-//! role=view & expires=1767225600 & signature=base64url(HMAC-SHA256(key of its own, use, session, owner, role, expires))
+//! tenant=acme & name=ann & key=CLOI… & role=view & expires=1767225600 &
+//!     signature=base64url(HMAC-SHA256(key of its own, use, session, tenant, name, key, role, expires))
 //!
 //! use "link": made for people by POST /v1/sessions/{id}/live-view; opens the page, its stream and its control
+//! use "stream": made for CDP clients that connect to the endpoint in an answer without a header; opens automation only
 //! use "page": made for the page when it is opened, and again while it is connected; opens stream and control only
 //! ```
 //!
-//! So a link that has expired opens no page, and who is on the page already stays there.
+//! So a link that has expired opens no page, and who is on the page already stays there. A link names the key of its maker and
+//! ends with it (`access.rs`).
 
+use crate::percent::encode_query;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cloister_core::{Principal, SessionId};
@@ -41,6 +45,8 @@ pub(crate) enum Use {
     Link,
     /// Held by an open page.
     Page,
+    /// Part of the endpoint of a stream.
+    Stream,
 }
 
 /// Why a signature does not admit.
@@ -57,6 +63,8 @@ pub(crate) enum Bad {
 pub(crate) struct Subject<'a> {
     /// The owner.
     pub(crate) who: &'a Principal,
+    /// The id of the key that vouches for it; none where no key does.
+    pub(crate) key: Option<&'a str>,
     /// The session.
     pub(crate) session: &'a SessionId,
 }
@@ -70,7 +78,11 @@ pub(crate) fn query(
     expires: u64,
 ) -> Option<String> {
     let tag = mac(secret, subject, usage, rights, expires)?.finalize().into_bytes();
-    Some(format!("role={}&expires={expires}&signature={}", rights.word(), URL_SAFE_NO_PAD.encode(tag)))
+    let Principal { tenant, name } = subject.who;
+    let key = subject.key.map(|key| format!("&key={}", encode_query(key))).unwrap_or_default();
+    let (tenant, name) = (encode_query(tenant), encode_query(name));
+    let (role, tag) = (rights.word(), URL_SAFE_NO_PAD.encode(tag));
+    Some(format!("tenant={tenant}&name={name}{key}&role={role}&expires={expires}&signature={tag}"))
 }
 
 /// Whether a query tries to be a signed one: it is judged as that then, and by nothing else.
@@ -78,14 +90,29 @@ pub(crate) fn is_signed(pairs: &[(String, String)]) -> bool {
     pairs.iter().any(|(name, _)| matches!(name.as_str(), "role" | "expires" | "signature"))
 }
 
-/// What a signed query admits to at the time `now`, if it was made for one of `uses`.
+/// What a signed query admits to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Opened {
+    /// Whose session it is, as its maker said.
+    pub(crate) who: Principal,
+    /// The key that vouches for the maker.
+    pub(crate) key: Option<String>,
+    /// What its holder may do.
+    pub(crate) rights: Rights,
+}
+
+/// What a signed query for `session` admits to at the time `now`, if it was made for one of `uses`.
 pub(crate) fn open(
     secret: &[u8; 32],
-    subject: Subject<'_>,
+    session: &SessionId,
     uses: &[Use],
     pairs: &[(String, String)],
     now: u64,
-) -> Result<Rights, Bad> {
+) -> Result<Opened, Bad> {
+    let text = |name| one(pairs, name).map(str::to_owned).ok_or(Bad::Wrong);
+    let who = Principal { tenant: text("tenant")?, name: text("name")? };
+    let key = pairs.iter().any(|(name, _)| name == "key").then(|| text("key")).transpose()?;
+    let subject = Subject { who: &who, key: key.as_deref(), session };
     let rights = match one(pairs, "role").ok_or(Bad::Wrong)? {
         "control" => Rights::Control,
         "view" => Rights::View,
@@ -100,7 +127,7 @@ pub(crate) fn open(
     match signed {
         false => Err(Bad::Wrong),
         true if expires <= now => Err(Bad::Expired),
-        true => Ok(rights),
+        true => Ok(Opened { rights, key: key.clone(), who: who.clone() }),
     }
 }
 
@@ -122,15 +149,17 @@ fn mac(
 ) -> Option<Hmac<Sha256>> {
     // A key of its own: no cursor can ever be taken for a link.
     let key =
-        Hmac::<Sha256>::new_from_slice(secret).ok()?.chain_update(b"live-view/1").finalize().into_bytes();
+        Hmac::<Sha256>::new_from_slice(secret).ok()?.chain_update(b"live-view/2").finalize().into_bytes();
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).ok()?;
     let usage = match usage {
         Use::Link => "link",
         Use::Page => "page",
+        Use::Stream => "stream",
     };
     let expires = expires.to_string();
     let Principal { tenant, name } = subject.who;
-    for part in [usage, subject.session.as_str(), tenant, name, rights.word(), &expires] {
+    let key = subject.key.unwrap_or_default();
+    for part in [usage, subject.session.as_str(), tenant, name, key, rights.word(), &expires] {
         // The length in front keeps ("ab","c") and ("a","bc") apart.
         mac.update(&(part.len() as u64).to_be_bytes());
         mac.update(part.as_bytes());
@@ -147,13 +176,17 @@ mod tests {
     const BOTH: [Use; 2] = [Use::Link, Use::Page];
 
     fn opened(session: &SessionId, uses: &[Use], query: &str, now: u64) -> Result<Rights, Bad> {
-        let who = Principal::local();
-        open(&SECRET, Subject { who: &who, session }, uses, &decode_query(query).unwrap(), now)
+        // A changed escape may be none any more; the door refuses such a query as a whole.
+        let pairs = decode_query(query).ok_or(Bad::Wrong)?;
+        open(&SECRET, session, uses, &pairs, now).map(|opened| opened.rights)
+    }
+
+    fn ann() -> Principal {
+        Principal { tenant: "acme & co".into(), name: "ann/ü".into() }
     }
 
     fn made(session: &SessionId, usage: Use, rights: Rights) -> String {
-        let who = Principal::local();
-        query(&SECRET, Subject { who: &who, session }, usage, rights, 1_000).unwrap()
+        query(&SECRET, Subject { who: &ann(), key: Some("K1"), session }, usage, rights, 1_000).unwrap()
     }
 
     #[test]
@@ -165,17 +198,27 @@ mod tests {
         assert_eq!(opened(&other, &BOTH, &link, 999), Err(Bad::Wrong));
         assert_eq!(opened(&session, &BOTH, &link.replace("view", "control"), 999), Err(Bad::Wrong));
         assert_eq!(opened(&session, &BOTH, &link.replace("=1000", "=9999"), 999), Err(Bad::Wrong));
-        let who = Principal { tenant: "local".into(), name: "other".into() };
         let pairs = decode_query(&link).unwrap();
-        assert_eq!(
-            open(&SECRET, Subject { who: &who, session: &session }, &BOTH, &pairs, 0),
-            Err(Bad::Wrong)
-        );
-        let mine = Principal::local();
-        assert_eq!(
-            open(&[8; 32], Subject { who: &mine, session: &session }, &BOTH, &pairs, 0),
-            Err(Bad::Wrong)
-        );
+        assert_eq!(open(&[8; 32], &session, &BOTH, &pairs, 0), Err(Bad::Wrong));
+    }
+
+    #[test]
+    fn a_link_says_who_has_made_it_and_with_which_key() {
+        let session = SessionId::random().unwrap();
+        let link = made(&session, Use::Link, Rights::View);
+        let opened = |query: &str| open(&SECRET, &session, &BOTH, &decode_query(query).unwrap(), 0);
+        let (who, key) = (ann(), Some("K1".to_owned()));
+        assert_eq!(opened(&link), Ok(Opened { who, key, rights: Rights::View }));
+        for (from, to) in
+            [("key=K1", "key=K2"), ("&key=K1", ""), ("tenant=acme", "tenant=emca"), ("name=ann", "name=bob")]
+        {
+            assert!(link.contains(from), "{link}");
+            assert_eq!(opened(&link.replace(from, to)), Err(Bad::Wrong), "{to}");
+        }
+        let none =
+            query(&SECRET, Subject { who: &ann(), key: None, session: &session }, Use::Link, Rights::View, 9)
+                .unwrap();
+        assert_eq!(opened(&none).unwrap().key, None);
     }
 
     #[test]

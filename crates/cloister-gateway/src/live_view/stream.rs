@@ -12,12 +12,12 @@ use super::access::Access;
 use super::control::{self, state};
 use super::{held, role};
 use crate::agentcore::stream as streams;
+use crate::auth::Caller;
 use crate::native::{NativeError, session_id};
 use crate::state::Gateway;
 use axum::body::Body;
 use axum::extract::{Extension, Path, Request, State};
 use axum::http::Response;
-use cloister_core::Principal;
 use cloister_core::browser::{Browser, CdpClient, StreamStatus, ToClient};
 use cloister_core::error::Error;
 use serde_json::json;
@@ -32,20 +32,20 @@ const LOOK: Duration = Duration::from_millis(500);
 /// `GET …/live-view/stream`
 pub(crate) async fn stream(
     State(gateway): State<Gateway>,
-    Extension(who): Extension<Principal>,
+    Extension(caller): Extension<Caller>,
     Extension(access): Extension<Access>,
     Path(path): Path<(String, String)>,
     request: Request,
 ) -> Result<Response<Body>, NativeError> {
-    let browser = control::browser(&gateway, &who, &path).await?;
+    let browser = control::browser(&gateway, &caller.principal, &path).await?;
     let socket = streams::websocket(&mut request.into_parts().0)?;
     let client = browser.connect(role(access.rights), None).await.map_err(Error::from)?;
     let session = session_id(&path.1)?;
-    let told = gateway.clone();
+    let (told, who) = (gateway.clone(), caller.clone());
     let renew = move || held(&told, &who, &session, access.rights);
     let renewed = gateway.config().live_view_access / 2;
     let client = telling(client, browser, access, renewed, renew);
-    Ok(streams::serve(&gateway, socket, client))
+    Ok(streams::serve(&gateway, &caller, socket, client))
 }
 
 /// The same client, which is also told about the session.

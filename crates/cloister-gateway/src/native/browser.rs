@@ -3,6 +3,7 @@
 use super::error::NativeError;
 use super::request::{Members, read, session_id};
 use crate::agentcore::Endpoints;
+use crate::auth::Caller;
 use crate::config::GatewayConfig;
 use crate::json::Json as Given;
 use crate::state::Gateway;
@@ -107,13 +108,14 @@ fn only(members: &Members<'_>, path: &str, given: &Given<'_>, names: &[&str]) {
 pub(super) fn detail(
     config: &GatewayConfig,
     headers: &HeaderMap,
+    caller: &Caller,
     key: &str,
     id: &SessionId,
     browser: &BrowserDetail,
 ) -> Result<Value, Error> {
     let BrowserDetail { asked: StartBrowser { viewport, proxies }, engine, stream } = browser;
     let Engine { product, user_agent, protocol, js_version, revision } = engine;
-    let Endpoints { automation, live_view } = Endpoints::of(config, headers, key, id)?;
+    let endpoints = Endpoints::of(config, headers, caller, key, id)?;
     let proxy = |p: &UpstreamProxy| json!({ "server": p.server, "port": p.port, "domains": p.domains });
     Ok(json!({
         "viewport": { "width": viewport.width, "height": viewport.height },
@@ -127,8 +129,8 @@ pub(super) fn detail(
             "revision": revision,
         },
         "stream": status(*stream),
-        "automation": automation,
-        "liveView": live_view,
+        "automation": endpoints.automation(),
+        "liveView": endpoints.live_view,
     }))
 }
 

@@ -129,7 +129,7 @@ pub(super) async fn upload(
     let file = Target::of(gateway, who, &parts.uri)?;
     // A wrong session must not cost 100 MB of reading.
     file.gateway.manager().get(&file.who, None, &file.id).await?;
-    let held = body::read(&file.gateway, &parts.headers, body, FILE_LIMIT).await?;
+    let held = body::take(&file.gateway, &parts, body, FILE_LIMIT).await?;
     let size = held.bytes.len();
     let content = vec![NewFile { path: file.path.clone(), data: held.bytes.clone() }];
     match file.call(ToolCall::WriteFiles { content }).await? {

@@ -3,6 +3,7 @@
 use super::error::NativeError;
 use super::request::{Members, read, session_id};
 use crate::agentcore::identifier;
+use crate::auth::{Action, Caller, Resource, authorize, now};
 use crate::live_view::signature::{self, Rights, Subject, Use};
 use crate::live_view::{self, place_url};
 use crate::state::Gateway;
@@ -11,7 +12,6 @@ use axum::Json;
 use axum::extract::{Extension, Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use cloister_core::Principal;
 use cloister_core::error::Error;
 use cloister_core::session::SessionKind;
 use serde_json::json;
@@ -23,7 +23,7 @@ const LONGEST: u64 = 3_600;
 /// `POST /v1/sessions/{id}/live-view`
 pub(super) async fn link(
     State(gateway): State<Gateway>,
-    Extension(who): Extension<Principal>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, NativeError> {
@@ -34,19 +34,22 @@ pub(super) async fn link(
     let rights = members.choice("role", &roles).unwrap_or(Rights::Control);
     let seconds = members.whole("seconds", 1, LONGEST).unwrap_or(DEFAULT);
     members.finish()?;
-    let id = session_id(&id)?;
-    if let Err(gone) = gateway.manager().browser(&who, None, &id).await
-        && !live_view::is_recorded(&gateway, &who, &id).await?
+    if rights == Rights::Control {
+        authorize(&caller, Action::Control, Resource::Session(&id))?;
+    }
+    let (who, id) = (&caller.principal, session_id(&id)?);
+    if let Err(gone) = gateway.manager().browser(who, None, &id).await
+        && !live_view::is_recorded(&gateway, who, &id).await?
     {
         return Err(gone.into());
     }
-    let record = gateway.manager().get(&who, None, &id).await?;
+    let record = gateway.manager().get(who, None, &id).await?;
     let key = identifier::key(SessionKind::Browser, &record.interpreter)?;
-    let expires = live_view::now() + seconds;
+    let expires = now() + seconds;
     let config = gateway.config();
-    let query =
-        signature::query(&config.cursor_key, Subject { who: &who, session: &id }, Use::Link, rights, expires)
-            .ok_or_else(|| Error::internal("the link could not be made", "it could not be signed"))?;
+    let subject = Subject { who, key: caller.key.as_deref(), session: &id };
+    let query = signature::query(&config.cursor_key, subject, Use::Link, rights, expires)
+        .ok_or_else(|| Error::internal("the link could not be made", "it could not be signed"))?;
     let url = format!("{}?{query}", place_url(&config.public_url, key, &id));
     let expires = timestamp::iso8601(timestamp::from_epoch(i64::try_from(expires).unwrap_or(i64::MAX)));
     let answer = Json(json!({ "url": url, "role": rights.word(), "expires": expires }));

@@ -21,11 +21,14 @@ mod sse;
 mod tasks;
 mod view;
 
+use crate::auth::Action;
 use crate::config::GatewayConfig;
+use crate::door;
 use crate::live_view as viewer;
 use crate::pages;
 use crate::percent;
 use crate::state::Gateway;
+use axum::middleware::from_fn;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use cloister_core::SessionId;
 
@@ -38,68 +41,206 @@ pub(crate) struct Route {
     pub(crate) method: &'static str,
     /// As in the OpenAPI document; `{path}` at the end takes everything that follows.
     pub(crate) path: &'static str,
+    /// What its caller wants to do; `door.rs` asks whether it may.
+    pub(crate) action: Action,
     handler: fn(MethodFilter) -> MethodRouter<Gateway>,
 }
 
 /// Every route that is not an operation of the AWS service.
 pub(crate) const ROUTES: &[Route] = &[
-    Route { method: "GET", path: "/", handler: |method| on(method, pages::index) },
-    Route { method: "GET", path: "/docs", handler: |method| on(method, pages::docs) },
-    Route { method: "GET", path: "/openapi.json", handler: |method| on(method, pages::openapi) },
-    Route { method: "GET", path: "/version", handler: |method| on(method, pages::version) },
-    Route { method: "GET", path: "/healthz", handler: |method| on(method, pages::live) },
-    Route { method: "GET", path: "/livez", handler: |method| on(method, pages::live) },
-    Route { method: "GET", path: "/readyz", handler: |method| on(method, pages::ready) },
-    Route { method: "POST", path: "/v1/sessions", handler: |method| on(method, sessions::start) },
-    Route { method: "GET", path: "/v1/sessions", handler: |method| on(method, sessions::list) },
-    Route { method: "GET", path: "/v1/sessions/{id}", handler: |method| on(method, sessions::detail) },
-    Route { method: "DELETE", path: "/v1/sessions/{id}", handler: |method| on(method, sessions::stop) },
-    Route { method: "POST", path: "/v1/sessions/{id}/invoke", handler: |method| on(method, invoke::invoke) },
+    Route {
+        method: "GET",
+        path: "/",
+        action: Action::ReadServer,
+        handler: |method| on(method, pages::index),
+    },
+    Route {
+        method: "GET",
+        path: "/docs",
+        action: Action::ReadServer,
+        handler: |method| on(method, pages::docs),
+    },
+    Route {
+        method: "GET",
+        path: "/openapi.json",
+        action: Action::ReadServer,
+        handler: |method| on(method, pages::openapi),
+    },
+    Route {
+        method: "GET",
+        path: "/version",
+        action: Action::ReadServer,
+        handler: |method| on(method, pages::version),
+    },
+    Route {
+        method: "GET",
+        path: "/healthz",
+        action: Action::Public,
+        handler: |method| on(method, pages::live),
+    },
+    Route {
+        method: "GET",
+        path: "/livez",
+        action: Action::Public,
+        handler: |method| on(method, pages::live),
+    },
+    Route {
+        method: "GET",
+        path: "/readyz",
+        action: Action::Public,
+        handler: |method| on(method, pages::ready),
+    },
+    Route {
+        method: "POST",
+        path: "/v1/sessions",
+        action: Action::StartSession,
+        handler: |method| on(method, sessions::start),
+    },
+    Route {
+        method: "GET",
+        path: "/v1/sessions",
+        action: Action::ListSessions,
+        handler: |method| on(method, sessions::list),
+    },
+    Route {
+        method: "GET",
+        path: "/v1/sessions/{id}",
+        action: Action::GetSession,
+        handler: |method| on(method, sessions::detail),
+    },
+    Route {
+        method: "DELETE",
+        path: "/v1/sessions/{id}",
+        action: Action::StopSession,
+        handler: |method| on(method, sessions::stop),
+    },
+    Route {
+        method: "POST",
+        path: "/v1/sessions/{id}/invoke",
+        action: Action::Invoke,
+        handler: |method| on(method, invoke::invoke),
+    },
     Route {
         method: "POST",
         path: "/v1/sessions/{id}/actions",
+        action: Action::Act,
         handler: |method| on(method, actions::perform),
     },
-    Route { method: "PUT", path: "/v1/sessions/{id}/stream", handler: |method| on(method, browser::stream) },
-    Route { method: "POST", path: "/v1/sessions/{id}/tasks", handler: |method| on(method, tasks::start) },
-    Route { method: "GET", path: "/v1/sessions/{id}/tasks/{task}", handler: |method| on(method, tasks::get) },
+    Route {
+        method: "PUT",
+        path: "/v1/sessions/{id}/stream",
+        action: Action::Control,
+        handler: |method| on(method, browser::stream),
+    },
+    Route {
+        method: "POST",
+        path: "/v1/sessions/{id}/tasks",
+        action: Action::Invoke,
+        handler: |method| on(method, tasks::start),
+    },
+    Route {
+        method: "GET",
+        path: "/v1/sessions/{id}/tasks/{task}",
+        action: Action::GetSession,
+        handler: |method| on(method, tasks::get),
+    },
     Route {
         method: "DELETE",
         path: "/v1/sessions/{id}/tasks/{task}",
+        action: Action::Invoke,
         handler: |method| on(method, tasks::stop),
     },
     Route {
         method: "POST",
         path: "/v1/sessions/{id}/live-view",
+        action: Action::Watch,
         handler: |method| on(method, live_view::link),
     },
-    Route { method: "GET", path: LIVE_VIEW, handler: |method| on(method, viewer::page) },
-    Route { method: "GET", path: STREAM, handler: |method| on(method, viewer::stream) },
-    Route { method: "GET", path: CONTROL, handler: |method| on(method, viewer::show) },
-    Route { method: "POST", path: CONTROL, handler: |method| on(method, viewer::control) },
-    Route { method: "GET", path: PLAYER, handler: |method| on(method, viewer::recording) },
-    Route { method: "GET", path: PLAYER_FRAME, handler: |method| on(method, viewer::recording_frame) },
-    Route { method: "GET", path: PLAYER_EVENTS, handler: |method| on(method, viewer::recording_events) },
+    Route {
+        method: "GET",
+        path: LIVE_VIEW,
+        action: Action::Watch,
+        handler: |method| on(method, viewer::page),
+    },
+    Route {
+        method: "GET",
+        path: STREAM,
+        action: Action::Watch,
+        handler: |method| on(method, viewer::stream),
+    },
+    Route { method: "GET", path: CONTROL, action: Action::Watch, handler: |method| on(method, viewer::show) },
+    Route {
+        method: "POST",
+        path: CONTROL,
+        action: Action::Control,
+        handler: |method| on(method, viewer::control),
+    },
+    Route {
+        method: "GET",
+        path: PLAYER,
+        action: Action::Watch,
+        handler: |method| on(method, viewer::recording),
+    },
+    Route {
+        method: "GET",
+        path: PLAYER_FRAME,
+        action: Action::Watch,
+        handler: |method| on(method, viewer::recording_frame),
+    },
+    Route {
+        method: "GET",
+        path: PLAYER_EVENTS,
+        action: Action::Watch,
+        handler: |method| on(method, viewer::recording_events),
+    },
     Route {
         method: "GET",
         path: "/v1/sessions/{id}/recording",
+        action: Action::Watch,
         handler: |method| on(method, recording::show),
     },
     Route {
         method: "GET",
         path: "/v1/sessions/{id}/recording/frames/{n}",
+        action: Action::Watch,
         handler: |method| on(method, recording::frame),
     },
     Route {
         method: "GET",
         path: "/v1/sessions/{id}/recording/events",
+        action: Action::Watch,
         handler: |method| on(method, recording::events),
     },
-    Route { method: "GET", path: "/live-view/{file}", handler: |method| on(method, viewer::asset) },
-    Route { method: "GET", path: "/v1/sessions/{id}/files", handler: |method| on(method, files::list) },
-    Route { method: "GET", path: FILE, handler: |method| on(method, files::download) },
-    Route { method: "PUT", path: FILE, handler: |method| on(method, files::upload) },
-    Route { method: "DELETE", path: FILE, handler: |method| on(method, files::remove) },
+    Route {
+        method: "GET",
+        path: "/live-view/{file}",
+        action: Action::Public,
+        handler: |method| on(method, viewer::asset),
+    },
+    Route {
+        method: "GET",
+        path: "/v1/sessions/{id}/files",
+        action: Action::ReadFiles,
+        handler: |method| on(method, files::list),
+    },
+    Route {
+        method: "GET",
+        path: FILE,
+        action: Action::ReadFiles,
+        handler: |method| on(method, files::download),
+    },
+    Route {
+        method: "PUT",
+        path: FILE,
+        action: Action::WriteFiles,
+        handler: |method| on(method, files::upload),
+    },
+    Route {
+        method: "DELETE",
+        path: FILE,
+        action: Action::WriteFiles,
+        handler: |method| on(method, files::remove),
+    },
 ];
 
 const LIVE_VIEW: &str = "/browser-streams/{browserId}/sessions/{sessionId}/live-view";
@@ -114,7 +255,9 @@ const FILE: &str = "/v1/sessions/{id}/files/{path}";
 pub(crate) fn router() -> axum::Router<Gateway> {
     ROUTES.iter().fold(axum::Router::new(), |router, route| {
         let path = if route.path == FILE { "/v1/sessions/{id}/files/{*path}" } else { route.path };
-        router.route(path, (route.handler)(filter(route.method)))
+        let action = route.action;
+        let permit = from_fn(move |request, next| door::permit(action, request, next));
+        router.route(path, (route.handler)(filter(route.method)).route_layer(permit))
     })
 }
 

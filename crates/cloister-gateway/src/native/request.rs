@@ -17,7 +17,7 @@ const LONGEST_CALL: f64 = 28_800.0;
 
 /// Reads the JSON body of a request.
 pub(super) async fn read(gateway: &Gateway, parts: &Parts, body: Body) -> Result<Held, Refusal> {
-    body::read_json(gateway, &parts.headers, body).await
+    body::read_json(gateway, parts, body).await
 }
 
 /// A session id from a path. An id that cannot exist is not found, like one that does not.

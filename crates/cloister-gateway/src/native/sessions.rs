@@ -3,6 +3,7 @@
 use super::error::NativeError;
 use super::request::{Members, read, session_id};
 use super::{browser, view};
+use crate::auth::Caller;
 use crate::cursor::{self, Scope};
 use crate::fingerprint;
 use crate::state::Gateway;
@@ -84,12 +85,12 @@ pub(super) async fn list(
 /// `GET /v1/sessions/{id}`
 pub(super) async fn detail(
     State(gateway): State<Gateway>,
-    Extension(who): Extension<Principal>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, NativeError> {
     let id = session_id(&id)?;
-    let detail = gateway.manager().detail(&who, &id).await?;
+    let detail = gateway.manager().detail(&caller.principal, &id).await?;
     let mut session = view::session(&detail.record);
     let walls: Map<_, _> =
         detail.walls.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
@@ -97,7 +98,7 @@ pub(super) async fn detail(
     session["walls"] = Value::Object(walls);
     session["limits"] = json!(detail.policy.as_deref().map(view::policy));
     if let Some(found) = &detail.browser {
-        session["browser"] = browser::detail(gateway.config(), &headers, &detail.key, &id, found)?;
+        session["browser"] = browser::detail(gateway.config(), &headers, &caller, &detail.key, &id, found)?;
     }
     Ok(Json(session))
 }

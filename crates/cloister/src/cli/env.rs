@@ -3,6 +3,7 @@
 use super::Failure;
 use crate::config::DEFAULT_LISTEN;
 use crate::data_dir::DataDir;
+use crate::keys::{Credentials, KeyStore, first_key};
 use crate::output::Output;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -24,6 +25,11 @@ pub(crate) struct Args {
     tls: bool,
 }
 
+/// The key of whoever runs the server, made if the data folder has never had one.
+pub(super) fn credentials(data: &DataDir) -> Result<Credentials, Failure> {
+    Ok(first_key(data, &KeyStore::open(data)?)?.credentials())
+}
+
 /// One line of the answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
@@ -36,7 +42,8 @@ pub(super) enum Line {
 pub(crate) fn run(args: &Args, out: Output) -> Result<(), Failure> {
     let data = DataDir::open(&super::data_dir(args.data_dir.clone())?)?;
     let url = endpoint(args.listen, data.endpoint());
-    let mut lines = lines(&url, &data.token()?, |name| std::env::var(name).ok());
+    let credentials = credentials(&data)?;
+    let mut lines = lines(&url, &credentials, |name| std::env::var(name).ok());
     if args.tls {
         let door = data.tls().ok_or_else(|| {
             Failure::new("no server with a TLS door runs on this data folder; start it with --tls-listen 127.0.0.1:8443")
@@ -82,21 +89,25 @@ pub(crate) fn reach(address: SocketAddr) -> SocketAddr {
 }
 
 /// Every variable for a server at `url`; `variable` reads the environment that they are added to.
-pub(super) fn lines(url: &str, token: &str, variable: impl Fn(&str) -> Option<String>) -> Vec<Line> {
+pub(super) fn lines(
+    url: &str,
+    credentials: &Credentials,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Vec<Line> {
+    let Credentials { access_key_id, secret_access_key, token } = credentials;
     let region =
         ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().filter_map(&variable).find(|r| is_region(r));
     let region = region.unwrap_or_else(|| DEFAULT_REGION.to_owned());
     let mut lines = vec![
         Line::Export("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE", url.to_owned()),
         Line::Export("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE_CONTROL", url.to_owned()),
-        // Clients refuse to start without credentials. These are the server's own, so that no real key is used with it;
-        // the id is what a server that requires its token looks at.
-        Line::Export("AWS_ACCESS_KEY_ID", token.to_owned()),
-        Line::Export("AWS_SECRET_ACCESS_KEY", token.to_owned()),
+        // Issued by the server, which verifies the signatures made with it: no real key is used with it.
+        Line::Export("AWS_ACCESS_KEY_ID", access_key_id.clone()),
+        Line::Export("AWS_SECRET_ACCESS_KEY", secret_access_key.clone()),
         Line::Export("AWS_REGION", region.clone()),
         Line::Export("AWS_DEFAULT_REGION", region),
         Line::Export("CLOISTER_ENDPOINT", url.to_owned()),
-        Line::Export("CLOISTER_TOKEN", token.to_owned()),
+        Line::Export("CLOISTER_TOKEN", token.clone()),
         Line::Unset("AWS_SESSION_TOKEN"),
         // The JavaScript SDK prefers a profile to the credentials above; this switch makes SDKs ignore the endpoints above.
         Line::Unset("AWS_PROFILE"),
@@ -178,6 +189,10 @@ mod tests {
     use super::*;
     use std::process::Command;
 
+    fn key(token: &str) -> Credentials {
+        Credentials { access_key_id: "CLOIX".into(), secret_access_key: "s".into(), token: token.into() }
+    }
+
     fn exported(lines: &[Line], wanted: &str) -> Option<String> {
         lines.iter().find_map(|line| match line {
             Line::Export(name, value) if *name == wanted => Some(value.clone()),
@@ -198,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_shell_evaluates_the_lines_and_drops_a_session_token() {
-        let text = render(&lines("http://127.0.0.1:8484", "abc'd", |_| None));
+        let text = render(&lines("http://127.0.0.1:8484", &key("abc'd"), |_| None));
         let script = r#"eval "$LINES_"; printf '%s|' "$AWS_ENDPOINT_URL_BEDROCK_AGENTCORE" \
             "$AWS_ENDPOINT_URL_BEDROCK_AGENTCORE_CONTROL" "$AWS_REGION" "$AWS_DEFAULT_REGION" \
             "$CLOISTER_TOKEN" "${AWS_SESSION_TOKEN-gone}" "${AWS_PROFILE-gone}""#;
@@ -225,8 +240,9 @@ mod tests {
             (Some("eu-central-1; rm"), "us-west-2"),
             (None, "us-west-2"),
         ] {
-            let lines =
-                lines("u", "t", |name| given.filter(|_| name == "AWS_DEFAULT_REGION").map(str::to_owned));
+            let lines = lines("u", &key("t"), |name| {
+                given.filter(|_| name == "AWS_DEFAULT_REGION").map(str::to_owned)
+            });
             assert_eq!(exported(&lines, "AWS_REGION").as_deref(), Some(expected), "{given:?}");
         }
     }
@@ -253,9 +269,9 @@ mod tests {
 
     #[test]
     fn a_web_proxy_is_not_asked_for_loopback() {
-        let none = lines("u", "t", |_| None);
+        let none = lines("u", &key("t"), |_| None);
         assert_eq!(exported(&none, "NO_PROXY"), None);
-        let with = lines("u", "t", |name| match name {
+        let with = lines("u", &key("t"), |name| match name {
             "HTTP_PROXY" => Some("http://proxy:3128".into()),
             "NO_PROXY" => Some("intranet, localhost".into()),
             _ => None,

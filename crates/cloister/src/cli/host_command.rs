@@ -10,6 +10,7 @@ use super::env::{self, Line};
 use super::{Failure, block_on};
 use crate::client::{Client, ClientError, Endpoint};
 use crate::data_dir::DataDir;
+use crate::keys::Credentials;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::net::SocketAddr;
@@ -36,15 +37,16 @@ pub(super) fn run(server: Server, endpoint: Option<&str>, command: &[String]) ->
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     // A shell that has evaluated `cloister env` has decided already; flags decide anew.
     let decided = endpoint.map(str::to_owned).or_else(|| variable("CLOISTER_ENDPOINT").filter(|_| !named));
-    let (url, token) = match decided {
-        Some(url) => (url, variable("CLOISTER_TOKEN").map_or_else(|| data.token(), Ok)?),
-        None => (env::endpoint(server.listen, data.endpoint()), data.token()?),
+    let (url, given) = match decided {
+        Some(url) => (url, Credentials::of_environment(variable)),
+        None => (env::endpoint(server.listen, data.endpoint()), None),
     };
-    block_on(check(&url, &token))?;
+    let credentials = given.map_or_else(|| env::credentials(&data), Ok)?;
+    block_on(check(&url, &credentials.token))?;
 
     let mut child = Command::new(program);
     child.args(arguments);
-    for line in env::lines(&url, &token, |name| std::env::var(name).ok()) {
+    for line in env::lines(&url, &credentials, |name| std::env::var(name).ok()) {
         match line {
             Line::Export(name, value) => child.env(name, value),
             Line::Unset(name) => child.env_remove(name),

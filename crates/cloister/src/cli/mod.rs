@@ -18,10 +18,12 @@ mod run;
 mod serve;
 mod session;
 mod stop;
+mod token;
 mod version;
 
 use crate::client::{Client, ClientError, Endpoint, EndpointError};
 use crate::data_dir::{DataDir, DataDirError};
+use crate::keys::Credentials;
 use crate::output::Output;
 use clap::{Parser, Subcommand};
 use std::io;
@@ -69,6 +71,9 @@ enum Command {
     /// Check or print policies
     #[command(subcommand)]
     Policy(policy::Command),
+    /// Issue, list and revoke keys
+    #[command(subcommand)]
+    Token(token::Command),
     /// List or build sandbox images
     #[command(subcommand)]
     Image(image::Command),
@@ -88,8 +93,18 @@ impl Connection {
     fn client(&self) -> Result<Client, Failure> {
         let variable = |name: &str| std::env::var(name).ok();
         let endpoint = Endpoint::choose(self.endpoint.as_deref(), variable)?;
-        Ok(Client::new(endpoint, variable("CLOISTER_TOKEN").as_deref())?)
+        let token = variable("CLOISTER_TOKEN").or_else(|| token_of(&endpoint));
+        Ok(Client::new(endpoint, token.as_deref())?)
     }
+}
+
+/// The token of the server that runs on the default data folder, if that is the one that is asked: nobody else may see it.
+fn token_of(endpoint: &Endpoint) -> Option<String> {
+    let path = DataDir::default_path().filter(|path| path.is_dir())?;
+    let data = DataDir::open(&path).ok()?;
+    data.endpoint().filter(|url| *url == endpoint.to_string())?;
+    let credentials: Credentials = serde_json::from_slice(&data.credentials().ok()??).ok()?;
+    Some(credentials.token)
 }
 
 /// Why a command did not do what it was asked to: the text for the person, and the exit code.
@@ -126,6 +141,8 @@ failure_from!(
     DataDirError,
     serde_json::Error,
     crate::config::ConfigError,
+    crate::keys::FirstError,
+    crate::keys::KeysError,
     crate::locate::Missing,
     crate::policies::PoliciesError,
     crate::tls::TlsError,
@@ -170,6 +187,7 @@ fn dispatch(command: Command, out: Output) -> Result<ExitCode, Failure> {
         Command::Stop(args) => block_on(stop::run(args, out)).map(done),
         Command::Doctor(args) => doctor::run(&args, out),
         Command::Policy(command) => policy::run(command, out),
+        Command::Token(command) => token::run(command, out).map(done),
         Command::Image(command) => image::run(&command, out),
         Command::Version(args) => block_on(version::run(args, out)).map(done),
     }
@@ -245,6 +263,11 @@ mod tests {
             "cloister policy show default",
             "cloister image ls",
             "cloister image build analysis",
+            "cloister serve --no-auth",
+            "cloister token create --name ann --tenant acme --role user --role viewer --kind sigv4 --expires 30d",
+            "cloister token create --name ann --save --data-dir /tmp/x",
+            "cloister token list --json",
+            "cloister token revoke CLOIX --data-dir /tmp/x",
             "cloister version",
         ] {
             assert!(parses(line), "{line}: {:?}", Cli::try_parse_from(line.split_whitespace()).err());
@@ -272,6 +295,10 @@ mod tests {
             "cloister open",
             "cloister cp onlyone",
             "cloister stop",
+            "cloister token create",
+            "cloister token create --name ann --role root",
+            "cloister token create --name ann --expires 30",
+            "cloister token revoke",
             "cloister stop 01ABC --all",
             "cloister frobnicate",
         ] {

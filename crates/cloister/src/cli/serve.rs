@@ -9,6 +9,7 @@ use super::{Failure, env};
 use crate::config::{ByName, Config, DEFAULT_LISTEN, SYSTEM_BROWSER, SYSTEM_INTERPRETER};
 use crate::data_dir::{DataDir, Hold};
 use crate::egress::{Loopback, LoopbackError};
+use crate::keys::{Credentials, First, FirstError, KeyStore, first_key};
 use crate::locate::Installation;
 use crate::output::Output;
 use crate::policies::Policies;
@@ -20,7 +21,7 @@ use crate::tls;
 use cloister_core::policy::narrow::widenings;
 use cloister_core::policy::{Policy, StartMode};
 use cloister_core::session::{Interpreters, ManagerConfig, SessionManager};
-use cloister_gateway::{Gateway, GatewayConfig};
+use cloister_gateway::{Auth, Gateway, GatewayConfig};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -44,7 +45,7 @@ pub(crate) struct Args {
     /// Address and port; port 0 lets the kernel choose [default: 127.0.0.1:8484]
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
-    /// Also serve TLS there, with a certificate of the server's own authority (`cloister ca`); beyond loopback, requires the access token
+    /// Also serve TLS there, with a certificate of the server's own authority (`cloister ca`)
     #[arg(long, value_name = "ADDR")]
     tls_listen: Option<SocketAddr>,
     /// Folder for secrets, records and sandboxes [default: ~/.local/share/cloister]
@@ -71,10 +72,10 @@ pub(crate) struct Args {
     /// Form of log lines
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
-    /// Require the access token (`cloister env` prints it) also on loopback
+    /// Answer everybody who can connect, without any key; on loopback only
     #[arg(long)]
-    require_token: bool,
-    /// Listen on an address that other machines reach, without TLS; requires the access token
+    no_auth: bool,
+    /// Listen on an address that other machines reach, without TLS: keys and data cross the network unprotected
     #[arg(long)]
     unsafe_listen: bool,
 }
@@ -89,6 +90,8 @@ struct Prepared {
     registry: Registry,
     interpreters: Vec<(String, Arc<Policy>)>,
     gateway: GatewayConfig,
+    /// The first key, if this is the first start.
+    made: Option<Credentials>,
 }
 
 /// The TLS door, before there is a runtime.
@@ -160,11 +163,28 @@ fn prepare(args: &Args, open_files: u64) -> Result<Prepared, Failure> {
     })?;
 
     let mut gateway = GatewayConfig::new(data.cursor_key()?);
-    // Made in any case, so that `cloister env` and the server agree on it.
-    let token = data.token()?;
     let beyond = [Some(address), tls_address].into_iter().flatten().filter(|a| !a.ip().is_loopback());
     let beyond: Vec<_> = beyond.map(|address| address.ip().to_string()).collect();
-    gateway.token = (args.require_token || !beyond.is_empty()).then_some(token);
+    if args.no_auth && !beyond.is_empty() {
+        return Err(Failure::usage(
+            "--no-auth is for loopback only: whoever reaches another address would run code here; leave it out, and issue keys \
+             with `cloister token create`",
+        ));
+    }
+    let mut made = None;
+    if !args.no_auth {
+        let keys = KeyStore::open(&data)?;
+        match first_key(&data, &keys) {
+            Ok(First::Made(credentials)) => made = Some(credentials),
+            Ok(First::Known(_)) => {}
+            // Other keys may be good; who needs this one is told when asking for it.
+            Err(error @ (FirstError::Moved | FirstError::Ended | FirstError::Damaged)) => {
+                tracing::info!(%error, "no default key");
+            }
+            Err(FirstError::Keys(error)) => return Err(error.into()),
+        }
+        gateway.auth = Auth::On(Arc::new(keys));
+    }
     gateway.allowed_hosts = config.server.allowed_hosts;
     gateway.allowed_hosts.extend(beyond);
     if let Some(address) = tls_address {
@@ -173,7 +193,7 @@ fn prepare(args: &Args, open_files: u64) -> Result<Prepared, Failure> {
     }
     gateway.public_url.clone_from(&url);
     gateway.connections = connections(open_files).min(gateway.connections);
-    Ok(Prepared { data, hold, listener, tls, url, registry, interpreters, gateway })
+    Ok(Prepared { data, hold, listener, tls, url, registry, interpreters, gateway, made })
 }
 
 fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
@@ -188,7 +208,7 @@ fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
 
 /// The server's life. Returns when it has drained.
 async fn serve(prepared: Prepared, data_dir: Option<&Path>, out: Output) -> Result<(), Failure> {
-    let Prepared { data, hold, listener, tls, url, registry, interpreters, gateway } = prepared;
+    let Prepared { data, hold, listener, tls, url, registry, interpreters, gateway, made } = prepared;
     let stop = stop_signal()?;
     let store = SqliteStore::open(&data.database()).map_err(|error| Failure::new(error.to_string()))?;
     registry.enter(tokio::runtime::Handle::current());
@@ -216,7 +236,7 @@ async fn serve(prepared: Prepared, data_dir: Option<&Path>, out: Output) -> Resu
         tracing::info!(url = door, "the TLS door is open");
     }
     data.publish_endpoint(&url)?;
-    announce(&url, data_dir, out)?;
+    announce(&url, data_dir, made.as_ref(), out)?;
     cloister_gateway::serve(listener, Gateway::new(Arc::clone(&manager), gateway), stop).await?;
     pruning.abort();
     drop(doors);
@@ -264,16 +284,28 @@ async fn prune(manager: Arc<SessionManager>) {
     }
 }
 
-/// One line that says where the server is and how to use it.
-fn announce(url: &str, data_dir: Option<&Path>, out: Output) -> Result<(), Failure> {
+/// One line that says where the server is and how to use it; at the first start, also the key that was made.
+fn announce(
+    url: &str,
+    data_dir: Option<&Path>,
+    made: Option<&Credentials>,
+    out: Output,
+) -> Result<(), Failure> {
     let command = match data_dir {
         Some(folder) => format!("cloister env --data-dir {}", env::quote(&folder.display().to_string())),
         None => "cloister env".to_owned(),
     };
     if out.is_json() {
-        return Ok(out.json(&json!({ "url": url, "env": command }))?);
+        return Ok(out.json(&json!({ "url": url, "env": command, "key": made }))?);
     }
-    Ok(out.line(&format!("cloister listens on {url} — point clients at it with: eval \"$({command})\""))?)
+    let mut text = format!("cloister listens on {url} — point clients at it with: eval \"$({command})\"");
+    if let Some(Credentials { access_key_id, secret_access_key, token }) = made {
+        text.push_str(&format!(
+            "\nfirst start: a key was made, and is shown this once (it also lies in the data folder, for your user only)\n  \
+             access key id      {access_key_id}\n  secret access key  {secret_access_key}\n  bearer token       {token}"
+        ));
+    }
+    Ok(out.line(&text)?)
 }
 
 fn parse(text: &str) -> Result<SocketAddr, Failure> {
@@ -286,8 +318,8 @@ fn check_listen(address: SocketAddr, unsafe_listen: bool) -> Result<(), Failure>
         return Ok(());
     }
     Err(Failure::usage(format!(
-        "{address} is reachable from other machines, and this server speaks plain HTTP: the access token and everything \
-         that sessions read and write would cross the network unprotected. Listen on 127.0.0.1 and put a proxy with TLS in \
+        "{address} is reachable from other machines, and this server speaks plain HTTP: keys and everything that \
+         sessions read and write would cross the network unprotected. Listen on 127.0.0.1 and put a proxy with TLS in \
          front, or say --unsafe-listen if the network is yours"
     )))
 }

@@ -56,15 +56,14 @@ impl Streams {
         id: &SessionId,
         status: StreamStatus,
     ) -> Result<Self, Error> {
-        let Endpoints { automation, live_view, .. } =
-            Endpoints::of(gateway.config(), incoming.headers, key, id)?;
+        let endpoints = Endpoints::of(gateway.config(), incoming.headers, incoming.caller, key, id)?;
         let stream_status = match status {
             StreamStatus::Enabled => "ENABLED",
             StreamStatus::Disabled => "DISABLED",
         };
         Ok(Self {
-            automation_stream: Automation { stream_endpoint: automation, stream_status },
-            live_view_stream: LiveView { stream_endpoint: live_view },
+            automation_stream: Automation { stream_endpoint: endpoints.automation(), stream_status },
+            live_view_stream: LiveView { stream_endpoint: endpoints.live_view },
         })
     }
 }

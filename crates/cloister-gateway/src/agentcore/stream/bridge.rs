@@ -32,8 +32,11 @@ enum End {
 }
 
 /// Serves one client.
-pub(super) async fn run<S>(socket: S, client: CdpClient, drained: impl Future<Output = ()> + Send)
-where
+pub(super) async fn run<S>(
+    socket: S,
+    client: CdpClient,
+    cut: impl Future<Output = (u16, &'static str)> + Send,
+) where
     S: AsyncRead + AsyncWrite + Send,
 {
     let CdpClient { to_browser, mut from_browser, budget } = client;
@@ -45,7 +48,7 @@ where
     let end = tokio::select! {
         end = read(&mut reader, &to_browser, &pong) => end,
         end = write(&mut writer, &mut from_browser, &mut pongs) => end,
-        () = drained => End::Close(code::AWAY, "the server is shutting down".into()),
+        (code, why) = cut => End::Close(code, why.into()),
     };
     let end = match end {
         // It may have said why before it stopped listening.

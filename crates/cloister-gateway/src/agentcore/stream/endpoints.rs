@@ -1,18 +1,24 @@
 //! Where a browser session's streams are, as the client that asks reaches this server.
 
+use crate::auth::{Action, Auth, Caller, Resource, authorize, now};
 use crate::config::GatewayConfig;
+use crate::live_view::signature::{self, Rights, Subject, Use};
 use crate::percent;
 use axum::http::{HeaderMap, header};
 use cloister_core::SessionId;
 use cloister_core::error::Error;
 
+/// How long a ticket is good, in seconds; as long as a presigned URL of AWS's may be. Who connects later asks for the session again.
+const TICKET: u64 = 300;
 /// Longest endpoint that the model allows.
 const LONGEST: usize = 512;
 
 /// The URLs of one session.
 pub(crate) struct Endpoints {
     /// The CDP WebSocket: `ws://HOST/browser-streams/{id}/sessions/{sid}/automation`.
-    pub(crate) automation: String,
+    automation: String,
+    /// What admits a client that connects without a header, soon: CDP libraries are given a URL and nothing else.
+    ticket: Option<String>,
     /// The page for people.
     pub(crate) live_view: String,
 }
@@ -23,6 +29,7 @@ impl Endpoints {
     pub(crate) fn of(
         config: &GatewayConfig,
         headers: &HeaderMap,
+        caller: &Caller,
         key: &str,
         id: &SessionId,
     ) -> Result<Self, Error> {
@@ -32,14 +39,41 @@ impl Endpoints {
         // The key and not the identifier: an ARN may be longer than an endpoint.
         let base = format!("{host}/browser-streams/{}/sessions/{id}", percent::encode_path(key));
         let endpoints = Self {
+            ticket: ticket(config, caller, id),
             automation: format!("ws{s}://{base}/automation"),
             live_view: format!("http{s}://{base}/live-view"),
         };
-        if endpoints.automation.len().max(endpoints.live_view.len()) > LONGEST {
+        if endpoints.automation().len().max(endpoints.live_view.len()) > LONGEST {
             return Err(Error::field("Host", "is too long for the endpoint of a stream"));
         }
         Ok(endpoints)
     }
+
+    /// The URL of the browser's WebSocket.
+    pub(crate) fn automation(&self) -> String {
+        self.below("")
+    }
+
+    /// The URL of the WebSocket whose root is one page.
+    pub(super) fn page(&self, target: &str) -> String {
+        self.below(&format!("/devtools/page/{target}"))
+    }
+
+    fn below(&self, path: &str) -> String {
+        let query = self.ticket.as_ref().map(|ticket| format!("?{ticket}")).unwrap_or_default();
+        format!("{}{path}{query}", self.automation)
+    }
+}
+
+/// The query that admits whoever has just asked where the stream is, if it may connect at all.
+fn ticket(config: &GatewayConfig, caller: &Caller, id: &SessionId) -> Option<String> {
+    let needed = matches!(config.auth, Auth::On(_));
+    if !needed || authorize(caller, Action::Connect, Resource::Session(id.as_str())).is_err() {
+        return None;
+    }
+    let subject = Subject { who: &caller.principal, key: caller.key.as_deref(), session: id };
+    let expires = caller.expires.unwrap_or(u64::MAX).min(now() + TICKET);
+    signature::query(&config.cursor_key, subject, Use::Stream, Rights::Control, expires)
 }
 
 /// Whether this Host is the TLS door's. A Host without a port means the scheme's own.

@@ -25,6 +25,7 @@ pub(crate) use websocket::Upgrade;
 
 use super::identifier;
 use super::sessions;
+use crate::auth::{Action, Caller, Resource, authorize};
 use crate::percent;
 use crate::state::Gateway;
 use crate::wire_error::Refusal;
@@ -32,13 +33,14 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{Method, Response, StatusCode};
+use cloister_core::SessionId;
 use cloister_core::browser::{Browser, CdpClient, Role};
 use cloister_core::error::{Error, Kind};
 use cloister_core::session::SessionKind;
-use cloister_core::{Principal, SessionId};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use websocket::code;
 
 /// What is offered, as the OpenAPI document has it.
 #[cfg(test)]
@@ -62,15 +64,22 @@ enum What<'p> {
 
 /// A path below `/browser-streams/`, split and not yet decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(crate) struct Place {
     browser: String,
     session: String,
     /// Everything behind the session, without a slash at the end.
     rest: String,
 }
 
+impl Place {
+    /// The session, as it stands in the path.
+    pub(crate) fn session(&self) -> &str {
+        &self.session
+    }
+}
+
 /// Recognises a path of a stream; split before it is decoded, like every other path with an ARN in it.
-pub(super) fn route(path: &str) -> Option<Place> {
+pub(crate) fn route(path: &str) -> Option<Place> {
     let mut parts = path.strip_prefix("/browser-streams/")?.splitn(4, '/');
     let (browser, sessions, session) = (parts.next()?, parts.next()?, parts.next()?);
     let rest = parts.next()?.trim_end_matches('/');
@@ -96,7 +105,7 @@ fn what(rest: &str) -> Option<What<'_>> {
 /// Answers a request for a stream.
 pub(super) async fn answer(
     gateway: &Gateway,
-    who: &Principal,
+    caller: &Caller,
     place: Place,
     request: Request,
 ) -> Result<Response<Body>, Refusal> {
@@ -105,6 +114,8 @@ pub(super) async fn answer(
         let error = Error::new(Kind::Validation, "a stream takes GET only");
         return Err(Refusal::http(StatusCode::METHOD_NOT_ALLOWED, "ValidationException", error));
     }
+    authorize(caller, Action::Connect, Resource::Session(&place.session))?;
+    let who = &caller.principal;
     let Some(what) = what(&place.rest) else { return Err(not_found("there is no such stream").into()) };
     let decoded = percent::decode(&place.browser).unwrap_or_default();
     let key = identifier::key(SessionKind::Browser, &decoded)?;
@@ -115,11 +126,13 @@ pub(super) async fn answer(
         _ => error,
     })?;
     match what {
-        What::Root => upgrade(gateway, &mut parts, browser.as_ref(), None).await,
-        What::Page(target) => upgrade(gateway, &mut parts, browser.as_ref(), Some(target)).await,
-        What::Version => Ok(version(&browser, &Endpoints::of(gateway.config(), &parts.headers, key, &id)?)),
+        What::Root => upgrade(gateway, caller, &mut parts, browser.as_ref(), None).await,
+        What::Page(target) => upgrade(gateway, caller, &mut parts, browser.as_ref(), Some(target)).await,
+        What::Version => {
+            Ok(version(&browser, &Endpoints::of(gateway.config(), &parts.headers, caller, key, &id)?))
+        }
         What::Targets => {
-            let endpoints = Endpoints::of(gateway.config(), &parts.headers, key, &id)?;
+            let endpoints = Endpoints::of(gateway.config(), &parts.headers, caller, key, &id)?;
             let targets = browser.targets().await.map_err(Error::from)?;
             Ok(sessions::json(&listed(targets, &endpoints)))
         }
@@ -132,6 +145,7 @@ pub(super) async fn answer(
 /// Makes the connection a WebSocket, if the browser lets the client in.
 async fn upgrade(
     gateway: &Gateway,
+    caller: &Caller,
     parts: &mut Parts,
     browser: &dyn Browser,
     target: Option<&str>,
@@ -142,7 +156,7 @@ async fn upgrade(
         // The only thing of a connection that a client chooses is its target.
         if error.kind == Kind::Validation { not_found(&error.message) } else { error }
     })?;
-    Ok(serve(gateway, socket, client))
+    Ok(serve(gateway, caller, socket, client))
 }
 
 /// The WebSocket that a request asks for; refused before anything is connected if it asks for none.
@@ -156,14 +170,25 @@ pub(crate) fn websocket(parts: &mut Parts) -> Result<Upgrade, Refusal> {
     })
 }
 
-/// Joins a WebSocket and a client of the browser, until one of them ends or the server is told to stop.
-pub(crate) fn serve(gateway: &Gateway, socket: Upgrade, client: CdpClient) -> Response<Body> {
-    let drained = gateway.drained();
+/// Joins a WebSocket and a client of the browser, until one of them ends, the server is told to stop, or the caller's key ends.
+pub(crate) fn serve(
+    gateway: &Gateway,
+    caller: &Caller,
+    socket: Upgrade,
+    client: CdpClient,
+) -> Response<Body> {
+    let (drained, revoked) = (gateway.drained(), gateway.revoked(caller));
+    let cut = async move {
+        tokio::select! {
+            () = drained => (code::AWAY, "the server is shutting down"),
+            () = revoked => (code::POLICY, "the key that opened this connection is good no more"),
+        }
+    };
     let response = websocket::switched(&socket);
     tokio::spawn(async move {
         // The client's part comes first: without one nobody hears of the browser, and the client is dropped.
         match socket.connection.await {
-            Ok(connection) => bridge::run(TokioIo::new(connection), client, drained).await,
+            Ok(connection) => bridge::run(TokioIo::new(connection), client, cut).await,
             Err(error) => tracing::debug!(%error, "a connection broke before it was a WebSocket"),
         }
     });
@@ -179,7 +204,7 @@ fn version(browser: &Arc<dyn Browser>, endpoints: &Endpoints) -> Response<Body> 
         "User-Agent": engine.user_agent,
         "V8-Version": engine.js_version,
         "WebKit-Version": engine.revision,
-        "webSocketDebuggerUrl": endpoints.automation,
+        "webSocketDebuggerUrl": endpoints.automation(),
     }))
 }
 
@@ -187,7 +212,7 @@ fn version(browser: &Arc<dyn Browser>, endpoints: &Endpoints) -> Response<Body> 
 fn listed(mut targets: Value, endpoints: &Endpoints) -> Value {
     for target in targets.as_array_mut().into_iter().flatten() {
         if let Some(id) = target["id"].as_str() {
-            target["webSocketDebuggerUrl"] = format!("{}/devtools/page/{id}", endpoints.automation).into();
+            target["webSocketDebuggerUrl"] = endpoints.page(id).into();
         }
     }
     targets

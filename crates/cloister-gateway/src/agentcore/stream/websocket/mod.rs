@@ -40,6 +40,7 @@ pub(super) mod code {
     pub(in crate::agentcore::stream) const PROTOCOL: u16 = 1002;
     pub(in crate::agentcore::stream) const UNSUPPORTED: u16 = 1003;
     pub(in crate::agentcore::stream) const INVALID: u16 = 1007;
+    pub(in crate::agentcore::stream) const POLICY: u16 = 1008;
     pub(in crate::agentcore::stream) const SIZE: u16 = 1009;
     /// The server has no memory for it now.
     pub(in crate::agentcore::stream) const AGAIN_LATER: u16 = 1013;
