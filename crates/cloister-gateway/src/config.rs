@@ -1,6 +1,7 @@
 //! What an installation decides about its doors.
 
-use crate::auth::Auth;
+use crate::auth::{Auth, Issuer};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Settings of a gateway. [`GatewayConfig::new`] gives the defaults.
@@ -17,6 +18,8 @@ pub struct GatewayConfig {
     pub allowed_origins: Vec<String>,
     /// Whether every request but the health checks needs a credential, and which are good. Default off.
     pub auth: Auth,
+    /// Whose tokens are good besides keys that were issued here. Default nobody's; without [`Auth::On`] it does not count.
+    pub issuer: Option<Arc<Issuer>>,
     /// The URL under which clients reach this server, without a slash at the end. Used in advice and in
     /// native `url` members; empty makes those relative.
     pub public_url: String,
@@ -59,6 +62,7 @@ impl GatewayConfig {
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             auth: Auth::Off,
+            issuer: None,
             public_url: String::new(),
             tls_port: None,
             version: Version { version: env!("CARGO_PKG_VERSION").into(), commit: None },

@@ -35,7 +35,7 @@ mod steps;
 mod timestamp;
 mod wire_error;
 
-pub use auth::{Auth, Grant, Keys, Role, SigningKey};
+pub use auth::{Auth, BadKeySet, Grant, Issuer, IssuerSettings, Keys, Role, SigningKey, Tenant};
 pub use config::{GatewayConfig, Version};
 pub use serve::serve;
 pub use state::Gateway;

@@ -16,8 +16,14 @@
 //!
 //! [interpreters."aws.browser.v1"]
 //! policy = "browser-open"
+//!
+//! [auth.jwt]
+//! issuer = "https://id.example"
+//! audience = ["cloister"]
+//! jwks = "https://id.example/.well-known/jwks.json"
 //! ```
 
+use cloister_gateway::Role;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io;
@@ -44,6 +50,86 @@ pub(crate) struct Config {
     pub(crate) pool: Pool,
     /// What browser sessions may take of the server itself.
     pub(crate) browsers: Browsers,
+    /// Who is let in besides the holders of keys that were issued here.
+    pub(crate) auth: Auth,
+}
+
+/// `[auth]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Auth {
+    /// An identity provider whose tokens are good.
+    pub(crate) jwt: Option<JwtConfig>,
+}
+
+/// `[auth.jwt]`. `issuer`, `audience` and `jwks` are required.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct JwtConfig {
+    /// The exact `iss` of its tokens.
+    pub(crate) issuer: String,
+    /// Audiences; a token must be for one of them.
+    pub(crate) audience: Vec<String>,
+    /// Its public keys, a JSON Web Key Set: an absolute path, or an https:// URL.
+    pub(crate) jwks: String,
+    /// PEM file of the authorities that the URL's certificate may come from. Default the system's.
+    #[serde(default)]
+    pub(crate) ca: Option<PathBuf>,
+    /// `{ claim = "NAME" }` or `{ fixed = "TENANT" }`. Default the claim `tenant`.
+    #[serde(default)]
+    pub(crate) tenant: TenantConfig,
+    /// The claim with the caller's name. Default `sub`.
+    #[serde(default = "sub")]
+    pub(crate) name_claim: String,
+    /// The claim with the roles. Default `roles`.
+    #[serde(default = "roles")]
+    pub(crate) roles_claim: String,
+    /// What the issuer's words for roles mean. Default: viewer, user and admin mean themselves.
+    #[serde(default)]
+    pub(crate) roles: BTreeMap<String, RoleConfig>,
+}
+
+/// Where a token's tenant comes from.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum TenantConfig {
+    /// From a claim.
+    Claim(String),
+    /// From nowhere: all are of one.
+    Fixed(String),
+}
+
+impl Default for TenantConfig {
+    fn default() -> Self {
+        Self::Claim("tenant".into())
+    }
+}
+
+/// A role in the file.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RoleConfig {
+    Viewer,
+    User,
+    Admin,
+}
+
+impl From<RoleConfig> for Role {
+    fn from(role: RoleConfig) -> Self {
+        match role {
+            RoleConfig::Viewer => Self::Viewer,
+            RoleConfig::User => Self::User,
+            RoleConfig::Admin => Self::Admin,
+        }
+    }
+}
+
+fn sub() -> String {
+    "sub".into()
+}
+
+fn roles() -> String {
+    "roles".into()
 }
 
 /// `[server]`.
@@ -167,6 +253,12 @@ impl Config {
                 )));
             }
         }
+        if let Some(jwt) = &config.auth.jwt {
+            // An audience that is not asked for would let in everybody whom the issuer knows, for whatever service.
+            if jwt.issuer.is_empty() || jwt.audience.is_empty() || jwt.audience.iter().any(String::is_empty) {
+                return Err(value("auth.jwt: issuer and audience must not be empty".to_owned()));
+            }
+        }
         for (field, size) in [("size", config.pool.size), ("browsers", config.pool.browsers)] {
             if size.is_some_and(|size| size > 1024) {
                 return Err(value(format!("pool.{field}: at most 1024; every ready sandbox holds memory")));
@@ -204,6 +296,30 @@ mod tests {
         assert_eq!(config.server.allow_loopback, ["localhost:8000"]);
         assert_eq!(config.pool.size, Some(2));
         assert_eq!(config.interpreters["my_tool-abcdefghij"].policy, "open");
+    }
+
+    #[test]
+    fn an_issuer_needs_an_audience_and_its_claims_have_usual_names() {
+        let least = "[auth.jwt]\nissuer = 'https://id.example'\njwks = '/jwks.json'\naudience = ";
+        let jwt = parse(&format!("{least}['a']")).unwrap().auth.jwt.unwrap();
+        assert_eq!((jwt.name_claim.as_str(), jwt.roles_claim.as_str()), ("sub", "roles"));
+        assert!(matches!(jwt.tenant, TenantConfig::Claim(claim) if claim == "tenant"));
+        let full = format!(
+            "{least}['a']\nca = '/ca.pem'\ntenant = {{ fixed = 'corp' }}\nroles = {{ 'staff' = 'user' }}"
+        );
+        let jwt = parse(&full).unwrap().auth.jwt.unwrap();
+        assert!(matches!(jwt.roles["staff"], RoleConfig::User));
+        for bad in [
+            "[]",
+            "['']",
+            "'a'",
+            "['a']\nroles = { staff = 'root' }",
+            "['a']\nalgorithms = ['HS256']",
+            "['a']\ntenant = 'x'",
+        ] {
+            assert!(parse(&format!("{least}{bad}")).is_err(), "{bad}");
+        }
+        assert!(parse("[auth.jwt]\nissuer = 'i'\njwks = '/x'").is_err());
     }
 
     #[test]

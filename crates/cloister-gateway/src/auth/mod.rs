@@ -4,7 +4,8 @@
 //! Auth::Off ─────────────────────────────────────────────────▶ the local principal, admin
 //! Authorization: AWS4-HMAC-SHA256 …  ┐ sigv4/  parse ─▶ time, scope ─▶ Keys::signing ─▶ (body's hash) ─▶ signature ┐
 //! ?X-Amz-Algorithm=… (streams, GET)  ┘                                                                            ├▶ Caller
-//! Authorization: Bearer KEY ──────────── SHA-256 ─▶ Keys::bearer ─────────────────────────────────────────────────┘
+//! Authorization: Bearer KEY ──────────── SHA-256 ─▶ Keys::bearer ─────────────────────────────────────────────────┤
+//! Authorization: Bearer a.b.c ────────── jwt.rs  the issuer's keys ─────────────────────────────────────────────────┘
 //!
 //! Caller ─▶ authorize.rs: may it do this?      signature.rs (live_view/): links that a caller has made for people
 //! ```
@@ -15,10 +16,12 @@
 
 mod authorize;
 mod date;
+mod jwt;
 mod keys;
 mod sigv4;
 
 pub(crate) use authorize::{Action, Resource, authorize};
+pub use jwt::{BadKeySet, Issuer, IssuerSettings, Tenant};
 pub use keys::{Grant, Keys, Role, SigningKey};
 
 use crate::body;
@@ -157,7 +160,14 @@ pub(crate) async fn identify(
     }
     let (scheme, rest) = value.split_once(' ').unwrap_or((value, ""));
     if scheme.eq_ignore_ascii_case("bearer") {
-        return bearer(keys.as_ref(), rest.trim_matches(' '), now);
+        let presented = rest.trim_matches(' ');
+        return match &gateway.config().issuer {
+            // No secret that is issued here has a dot in it.
+            Some(issuer) if presented.contains('.') => {
+                issuer.caller(presented).ok_or_else(Denied::credential)
+            }
+            _ => bearer(keys.as_ref(), presented, now),
+        };
     }
     if scheme == sigv4::ALGORITHM {
         let claim = sigv4::Claim::of_header(rest, request.headers())?;

@@ -110,7 +110,7 @@ fn linked(
     let session = session.ok_or_else(|| denied(Bad::Wrong))?;
     let opened = signature::open(&config.cursor_key, &session, uses, &pairs, now()).map_err(denied)?;
     let rights = opened.rights;
-    let maker = maker(&config.auth, opened)?.ok_or_else(|| denied(Bad::Wrong))?;
+    let maker = maker(config, opened)?.ok_or_else(|| denied(Bad::Wrong))?;
     let role = match rights {
         Rights::Control => Role::User,
         Rights::View => Role::Viewer,
@@ -119,11 +119,17 @@ fn linked(
 }
 
 /// The maker of a link, if its key still vouches for it.
-fn maker(auth: &Auth, opened: Opened) -> Result<Option<Caller>, Error> {
+fn maker(config: &GatewayConfig, opened: Opened) -> Result<Option<Caller>, Error> {
     let Opened { who, key, rights: _ } = opened;
-    match (auth, key) {
+    match (&config.auth, key) {
         (Auth::Off, _) => Ok(Some(Caller { principal: who, ..Caller::local() })),
-        (Auth::On(_), Some(key)) => Ok(auth::vouched(auth, &key)?.filter(|maker| maker.principal == who)),
+        (Auth::On(_), Some(key)) => {
+            Ok(auth::vouched(&config.auth, &key)?.filter(|maker| maker.principal == who))
+        }
+        // Made for the bearer of an issuer's token, and no longer good than that.
+        (Auth::On(_), None) if config.issuer.is_some() => {
+            Ok(Some(Caller { principal: who, ..Caller::local() }))
+        }
         (Auth::On(_), None) => Ok(None),
     }
 }

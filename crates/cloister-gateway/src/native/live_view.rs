@@ -45,7 +45,9 @@ pub(super) async fn link(
     }
     let record = gateway.manager().get(who, None, &id).await?;
     let key = identifier::key(SessionKind::Browser, &record.interpreter)?;
-    let expires = now() + seconds;
+    // A token of an issuer cannot be revoked: what it makes ends with it.
+    let end = caller.expires.filter(|_| caller.key.is_none()).unwrap_or(u64::MAX);
+    let expires = (now() + seconds).min(end);
     let config = gateway.config();
     let subject = Subject { who, key: caller.key.as_deref(), session: &id };
     let query = signature::query(&config.cursor_key, subject, Use::Link, rights, expires)

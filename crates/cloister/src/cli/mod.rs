@@ -142,6 +142,7 @@ failure_from!(
     serde_json::Error,
     crate::config::ConfigError,
     crate::keys::FirstError,
+    crate::keys::IssuerError,
     crate::keys::KeysError,
     crate::locate::Missing,
     crate::policies::PoliciesError,

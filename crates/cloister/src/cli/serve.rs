@@ -9,7 +9,7 @@ use super::{Failure, env};
 use crate::config::{ByName, Config, DEFAULT_LISTEN, SYSTEM_BROWSER, SYSTEM_INTERPRETER};
 use crate::data_dir::{DataDir, Hold};
 use crate::egress::{Loopback, LoopbackError};
-use crate::keys::{Credentials, First, FirstError, KeyStore, first_key};
+use crate::keys::{Credentials, First, FirstError, KeyStore, Source, first_key};
 use crate::locate::Installation;
 use crate::output::Output;
 use crate::policies::Policies;
@@ -90,6 +90,8 @@ struct Prepared {
     registry: Registry,
     interpreters: Vec<(String, Arc<Policy>)>,
     gateway: GatewayConfig,
+    /// The configured identity provider.
+    issuer: Option<Source>,
     /// The first key, if this is the first start.
     made: Option<Credentials>,
 }
@@ -185,6 +187,8 @@ fn prepare(args: &Args, open_files: u64) -> Result<Prepared, Failure> {
         }
         gateway.auth = Auth::On(Arc::new(keys));
     }
+    let issuer = config.auth.jwt.as_ref().filter(|_| !args.no_auth).map(Source::open).transpose()?;
+    gateway.issuer = issuer.as_ref().map(Source::issuer);
     gateway.allowed_hosts = config.server.allowed_hosts;
     gateway.allowed_hosts.extend(beyond);
     if let Some(address) = tls_address {
@@ -193,7 +197,7 @@ fn prepare(args: &Args, open_files: u64) -> Result<Prepared, Failure> {
     }
     gateway.public_url.clone_from(&url);
     gateway.connections = connections(open_files).min(gateway.connections);
-    Ok(Prepared { data, hold, listener, tls, url, registry, interpreters, gateway, made })
+    Ok(Prepared { data, hold, listener, tls, url, registry, interpreters, gateway, issuer, made })
 }
 
 fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
@@ -208,7 +212,7 @@ fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
 
 /// The server's life. Returns when it has drained.
 async fn serve(prepared: Prepared, data_dir: Option<&Path>, out: Output) -> Result<(), Failure> {
-    let Prepared { data, hold, listener, tls, url, registry, interpreters, gateway, made } = prepared;
+    let Prepared { data, hold, listener, tls, url, registry, interpreters, gateway, issuer, made } = prepared;
     let stop = stop_signal()?;
     let store = SqliteStore::open(&data.database()).map_err(|error| Failure::new(error.to_string()))?;
     registry.enter(tokio::runtime::Handle::current());
@@ -229,6 +233,9 @@ async fn serve(prepared: Prepared, data_dir: Option<&Path>, out: Output) -> Resu
 
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let mut doors = tokio::task::JoinSet::new();
+    if let Some(issuer) = issuer {
+        doors.spawn(issuer.follow());
+    }
     if let Some(TlsDoor { listener: outer, config, url: door }) = tls {
         let (plain, outer) = (env::reach(listener.local_addr()?), tokio::net::TcpListener::from_std(outer)?);
         doors.spawn(tls::serve(outer, config, plain, gateway.connections));

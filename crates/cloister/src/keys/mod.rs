@@ -14,8 +14,10 @@
 //! revocation counts from the next request on.
 
 mod first;
+mod issuer;
 
 pub(crate) use first::{Credentials, First, FirstError, first_key};
+pub(crate) use issuer::{IssuerError, Source};
 
 use crate::data_dir::{DataDir, DataDirError};
 use base64::Engine as _;
