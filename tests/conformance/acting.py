@@ -45,7 +45,7 @@ def client(variables):
         "bedrock-agentcore",
         endpoint_url=variables["AWS_ENDPOINT_URL_BEDROCK_AGENTCORE"],
         region_name=variables["AWS_REGION"],
-        aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
+        aws_access_key_id=variables["CLOISTER_TOKEN"],
         aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
     )
 

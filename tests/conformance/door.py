@@ -110,11 +110,12 @@ def connect(timeout: float = 60) -> http.client.HTTPConnection:
 def request(
     method: str, path: str, body: dict | bytes | None = None, headers: dict | None = None, timeout: float = 60
 ) -> Answer:
-    """One request without an SDK: no signature, no retries."""
+    """One request without an SDK: the bearer token in place of a signature, no retries."""
     connection = connect(timeout)
     data = json.dumps(body).encode() if isinstance(body, dict) else body
     try:
-        connection.request(method, path, data, {"content-type": "application/json"} | (headers or {}))
+        ours = {"content-type": "application/json", "authorization": f"Bearer {os.environ['CLOISTER_TOKEN']}"}
+        connection.request(method, path, data, ours | (headers or {}))
         return Answer(connection.getresponse())
     finally:
         connection.close()

@@ -60,12 +60,12 @@ def variables(tmp_path_factory, origin):
 @pytest.fixture
 def open_page(variables, playwright):
     """The first page of a new session of a browser, and the session's native detail."""
-    address, key = variables["AWS_ENDPOINT_URL_BEDROCK_AGENTCORE"], variables["AWS_ACCESS_KEY_ID"]
+    address, token = variables["AWS_ENDPOINT_URL_BEDROCK_AGENTCORE"], variables["CLOISTER_TOKEN"]
     aws = boto3.client(
         "bedrock-agentcore",
         endpoint_url=address,
         region_name="us-west-2",
-        aws_access_key_id=key,
+        aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
     )
     with contextlib.ExitStack() as ends:
@@ -76,7 +76,7 @@ def open_page(variables, playwright):
             ends.callback(aws.stop_browser_session, browserIdentifier=browser, sessionId=session)
             client = playwright.chromium.connect_over_cdp(started["streams"]["automationStream"]["streamEndpoint"])
             ends.callback(client.close)
-            asked = urllib.request.Request(f"{address}/v1/sessions/{session}", headers={"authorization": f"Bearer {key}"})
+            asked = urllib.request.Request(f"{address}/v1/sessions/{session}", headers={"authorization": f"Bearer {token}"})
             with urllib.request.urlopen(asked) as answer:
                 return client.contexts[0].pages[0], json.load(answer)
 

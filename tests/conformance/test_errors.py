@@ -12,7 +12,6 @@ import pytest
 from botocore.exceptions import ClientError
 
 import door
-from server import Server
 
 NOBODY = "01K00Z3F8WZ9KBBW4QGRJCVBHH"
 
@@ -139,21 +138,3 @@ def test_a_body_that_is_no_json_cannot_be_parsed():
             "ValidationException",
             "CannotParse",
         ), body
-
-
-def test_a_server_that_wants_its_token_denies_others_and_serves_its_own(monkeypatch):
-    with Server("--require-token", "--pool", "0") as server:
-        for name, value in server.environment().items():
-            if name.startswith("AWS_"):
-                monkeypatch.setenv(name, value)
-        good = boto3.Session().client("bedrock-agentcore")
-        assert good.list_code_interpreter_sessions(codeInterpreterIdentifier=door.INTERPRETER)["items"] == []
-        bad = boto3.Session(aws_access_key_id="AKIDEXAMPLE", aws_secret_access_key="x").client("bedrock-agentcore")
-        refused(
-            bad.exceptions.AccessDeniedException,
-            403,
-            bad.list_code_interpreter_sessions,
-            codeInterpreterIdentifier=door.INTERPRETER,
-        )
-        with pytest.raises(bad.exceptions.AccessDeniedException):
-            bad.start_code_interpreter_session(codeInterpreterIdentifier=door.INTERPRETER)

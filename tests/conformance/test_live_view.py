@@ -37,7 +37,7 @@ def ask(path: str, body: dict | None = None, token: bool = True):
     url = path if path.startswith("http") else os.environ["AWS_ENDPOINT_URL_BEDROCK_AGENTCORE"] + path
     request = urllib.request.Request(url, data=json.dumps(body or {}).encode(), headers={"content-type": "application/json"})
     if token:
-        request.add_header("authorization", f"Bearer {os.environ['AWS_ACCESS_KEY_ID']}")
+        request.add_header("authorization", f"Bearer {os.environ['CLOISTER_TOKEN']}")
     with urllib.request.urlopen(request) as answer:
         return json.load(answer)
 

@@ -13,7 +13,7 @@ RECORDED = "recorded-abcdefghij"
 
 
 def read(url: str) -> bytes:
-    request = urllib.request.Request(url, headers={"authorization": f"Bearer {os.environ['AWS_ACCESS_KEY_ID']}"})
+    request = urllib.request.Request(url, headers={"authorization": f"Bearer {os.environ['CLOISTER_TOKEN']}"})
     with urllib.request.urlopen(request) as answer:
         return answer.read()
 

@@ -22,11 +22,14 @@ const CORE: [&str; 9] =
     ["async-trait", "bytes", "getrandom", "serde", "serde_json", "thiserror", "tokio", "toml", "tracing"];
 
 /// Dependencies with a home: which crates may name them.
-const HOMES: [(&str, &[&str]); 14] = [
+const HOMES: [(&str, &[&str]); 16] = [
     ("chromiumoxide_types", &["cloister-browser"]),
     ("axum", &["cloister-gateway"]),
     ("tower", &["cloister-gateway"]),
-    ("hmac", &["cloister-gateway"]),
+    // Signatures are verified at the door; secrets are derived where keys are issued.
+    ("hmac", &["cloister", "cloister-gateway"]),
+    ("jsonwebtoken", &["cloister-gateway"]),
+    ("ring", &["cloister-gateway"]),
     ("hyper", &["cloister", "cloister-gateway"]),
     ("hyper-util", &["cloister", "cloister-gateway"]),
     ("clap", &["cloister"]),

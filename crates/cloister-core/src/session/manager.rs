@@ -169,7 +169,7 @@ impl SessionManager {
         key: Option<&str>,
         id: &SessionId,
     ) -> Result<SessionRecord, Error> {
-        match self.live_of(who, key, id)? {
+        match self.live_of(who, key, id) {
             Some(handle) => Ok(handle.view.borrow().record.clone()),
             None => Ok(self.stored(who, key, id).await?.record),
         }
@@ -204,7 +204,7 @@ impl SessionManager {
         key: Option<&str>,
         id: &SessionId,
     ) -> Result<SessionRecord, Error> {
-        if let Some(handle) = self.live_of(who, key, id)?
+        if let Some(handle) = self.live_of(who, key, id)
             && let Some(record) = ask_to_stop(&handle, EndReason::Stopped).await
         {
             return Ok(record);
@@ -232,7 +232,7 @@ impl SessionManager {
         if options.timeout.is_some_and(|timeout| timeout.is_zero()) {
             return Err(Error::field("timeout", "must be more than nothing"));
         }
-        if let Some(handle) = self.live_of(who, key, id)? {
+        if let Some(handle) = self.live_of(who, key, id) {
             if !takes(handle.policy.kind(), &call) {
                 return Err(refusal::other_kind(id, handle.policy.kind(), call.name()));
             }
@@ -259,7 +259,7 @@ impl SessionManager {
         key: Option<&str>,
         id: &SessionId,
     ) -> Result<Arc<dyn Browser>, Error> {
-        if let Some(handle) = self.live_of(who, key, id)? {
+        if let Some(handle) = self.live_of(who, key, id) {
             let (phase, worker) = {
                 let view = handle.view.borrow();
                 (view.phase, view.worker.clone())
@@ -279,7 +279,7 @@ impl SessionManager {
 
     /// What the native door shows of one session.
     pub async fn detail(&self, who: &Principal, id: &SessionId) -> Result<Detail, Error> {
-        if let Some(handle) = self.live_of(who, None, id)? {
+        if let Some(handle) = self.live_of(who, None, id) {
             let view = handle.view.borrow().clone();
             let browser = match &view.worker {
                 Some(Worker::Browser(browser)) => Some(BrowserDetail {
@@ -366,17 +366,10 @@ impl SessionManager {
         &self.starter.store
     }
 
-    /// The live session, if there is one and it is the caller's; an error if it is somebody else's.
-    fn live_of(
-        &self,
-        who: &Principal,
-        key: Option<&str>,
-        id: &SessionId,
-    ) -> Result<Option<Arc<Handle>>, Error> {
-        match self.starter.live.find(id) {
-            Some(handle) if !handle.belongs_to(who, key) => Err(refusal::no_such_session(id)),
-            found => Ok(found),
-        }
+    /// The live session, if there is one and it is the caller's. Somebody else's is looked up in the store like one that does not
+    /// exist, so that it takes as long, too.
+    fn live_of(&self, who: &Principal, key: Option<&str>, id: &SessionId) -> Option<Arc<Handle>> {
+        self.starter.live.find(id).filter(|handle| handle.belongs_to(who, key))
     }
 
     /// The record of a session that is not live.

@@ -1,4 +1,4 @@
-//! `cloister open SESSION`: where to watch a browser session.
+//! `cloister open SESSION`: a link to watch a browser session, good for five minutes; who is on the page by then stays there.
 
 use super::session::path;
 use super::{Connection, Failure};
@@ -22,13 +22,16 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, out: Output) -> Result<(), Failure> {
     let client = args.connection.client()?;
     let detail = client.json(Method::GET, &path(&args.session, ""), None).await?;
-    let Some(url) = detail["browser"]["liveView"].as_str() else {
+    if detail["browser"]["liveView"].is_null() {
         return Err(Failure::new(if detail["kind"] == "browser" {
             format!("{}: the session has ended, and with it its live view", args.session)
         } else {
             format!("{}: a code session, which has no live view; `cloister ls` shows the kinds", args.session)
         }));
-    };
+    }
+    // A link that is signed: the browser that follows it has no key to send.
+    let made = client.json(Method::POST, &path(&args.session, "/live-view"), Some(&json!({}))).await?;
+    let url = made["url"].as_str().unwrap_or_default();
     // The server wrote it, and this machine's browser is about to open it.
     if !url.starts_with("http://") && !url.starts_with("https://") {
         return Err(Failure::new("the server's live view is not a web address"));

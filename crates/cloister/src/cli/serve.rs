@@ -130,6 +130,7 @@ fn prepare(args: &Args, open_files: u64) -> Result<Prepared, Failure> {
     let config = args.config.as_deref().map(Config::load).transpose()?.unwrap_or_default();
     let listen = args.listen.or(config.server.listen).map_or_else(|| parse(DEFAULT_LISTEN), Ok)?;
     check_listen(listen, args.unsafe_listen)?;
+    check_open(args.no_auth, [Some(listen), args.tls_listen])?;
 
     let data = DataDir::open(&super::data_dir(args.data_dir.clone())?)?;
     let hold = data.hold()?;
@@ -167,12 +168,6 @@ fn prepare(args: &Args, open_files: u64) -> Result<Prepared, Failure> {
     let mut gateway = GatewayConfig::new(data.cursor_key()?);
     let beyond = [Some(address), tls_address].into_iter().flatten().filter(|a| !a.ip().is_loopback());
     let beyond: Vec<_> = beyond.map(|address| address.ip().to_string()).collect();
-    if args.no_auth && !beyond.is_empty() {
-        return Err(Failure::usage(
-            "--no-auth is for loopback only: whoever reaches another address would run code here; leave it out, and issue keys \
-             with `cloister token create`",
-        ));
-    }
     let mut made = None;
     if !args.no_auth {
         let keys = KeyStore::open(&data)?;
@@ -331,6 +326,18 @@ fn check_listen(address: SocketAddr, unsafe_listen: bool) -> Result<(), Failure>
     )))
 }
 
+/// A server that asks for no key is for this machine only, whatever else is said.
+fn check_open(no_auth: bool, addresses: [Option<SocketAddr>; 2]) -> Result<(), Failure> {
+    let beyond = addresses.into_iter().flatten().find(|address| !address.ip().is_loopback());
+    match beyond {
+        Some(address) if no_auth => Err(Failure::usage(format!(
+            "--no-auth is for loopback only: whoever reaches {address} would run code here; leave it out, and issue keys with \
+             `cloister token create`"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Every interpreter and browser: the system's, those of the configuration, and policies under their own names.
 fn interpreters(config: &Config, policies: &Policies) -> Result<Vec<(String, Arc<Policy>)>, Failure> {
     let mut listed = BTreeMap::from([
@@ -430,6 +437,15 @@ mod tests {
             assert!(failure.message.contains("--unsafe-listen"), "{}", failure.message);
             assert!(check_listen(bad.parse().unwrap(), true).is_ok(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_server_without_keys_is_for_loopback_only() {
+        let at = |address: &str| Some(address.parse().unwrap());
+        assert!(check_open(true, [at("127.0.0.1:1"), at("[::1]:2")]).is_ok());
+        assert!(check_open(true, [at("127.0.0.1:1"), at("0.0.0.0:2")]).is_err());
+        assert!(check_open(true, [at("192.168.1.2:1"), None]).is_err());
+        assert!(check_open(false, [at("192.168.1.2:1"), at("0.0.0.0:2")]).is_ok());
     }
 
     fn ids(config: &Config) -> Vec<String> {

@@ -122,7 +122,7 @@ impl Source {
             match self.look().await {
                 Ok(()) => known = true,
                 Err(error) => {
-                    tracing::warn!(%error, "the issuer's keys could not be read; those known before stay")
+                    tracing::warn!(%error, "the issuer's keys could not be read; those known before stay");
                 }
             }
             sleep(if known { REFRESH } else { RETRY }).await;
@@ -209,12 +209,9 @@ fn client(authorities: Option<&Path>) -> Result<ClientConfig, String> {
         .ok_or("this system has no bundle of certificates; name one with auth.jwt.ca")?;
     let failed = |error: String| format!("{}: {error}", bundle.display());
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(bundle).map_err(|error| failed(error.to_string()))? {
-        // Some of a system's bundle are of kinds that this library does not take.
-        if let Ok(certificate) = certificate {
-            let _ = roots.add(certificate);
-        }
-    }
+    let certificates = CertificateDer::pem_file_iter(bundle).map_err(|error| failed(error.to_string()))?;
+    // Some of a system's bundle are of kinds that this library does not take.
+    roots.add_parsable_certificates(certificates.flatten());
     if roots.is_empty() {
         return Err(failed("no certificate in it".into()));
     }
@@ -227,8 +224,10 @@ fn client(authorities: Option<&Path>) -> Result<ClientConfig, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use crate::data_dir::DataDir;
+    use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
     use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
 
     /// The public key of RFC 8037, appendix A.2.
     const KEYS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
@@ -271,18 +270,43 @@ mod tests {
         }
     }
 
+    async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, head: &str, body: &str) {
+        let mut request = [0; 1024];
+        let _ = stream.read(&mut request).await.unwrap();
+        let answer = format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        let _ = stream.read(&mut request).await;
+    }
+
     async fn answering(head: &'static str, body: &'static str) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(async move {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut request = [0; 1024];
-            let _ = stream.read(&mut request).await.unwrap();
-            let answer = format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-            stream.write_all(answer.as_bytes()).await.unwrap();
-            let _ = stream.read(&mut request).await;
-        });
+        tokio::spawn(async move { answer(listener.accept().await.unwrap().0, head, body).await });
         format!("http://{address}/keys?x=1")
+    }
+
+    #[tokio::test]
+    async fn over_tls_the_certificate_must_come_from_a_trusted_authority() {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = DataDir::open(folder.path()).unwrap().authority().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let acceptor = TlsAcceptor::from(authority.server(crate::tls::names(address, &[])).unwrap());
+        tokio::spawn(async move {
+            loop {
+                let stream = acceptor.accept(listener.accept().await.unwrap().0).await;
+                if let Ok(stream) = stream {
+                    answer(stream, "200 OK", KEYS).await;
+                }
+            }
+        });
+        let with =
+            |ca: &Path| JwtConfig { ca: Some(ca.to_owned()), ..config(&format!("https://{address}/keys")) };
+        assert!(Source::open(&with(authority.path())).unwrap().look().await.is_ok());
+        let other = tempfile::tempdir().unwrap();
+        let other = DataDir::open(other.path()).unwrap().authority().unwrap();
+        assert!(Source::open(&with(other.path())).unwrap().look().await.is_err());
+        assert!(Source::open(&with(Path::new("/nowhere"))).unwrap().look().await.is_err());
     }
 
     #[tokio::test]

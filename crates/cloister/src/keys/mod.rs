@@ -10,7 +10,7 @@
 //!
 //! A bearer secret is stored as its hash. The secret of an access key cannot be: to verify a signature the server must have it. It
 //! is not stored either but derived from the id by a key that lies in a file of its own, so that `keys.db` alone, a backup of it or a
-//! row that is read by mistake, is worth nothing (docs/adr/0010-keys.md). The server and the command line share the file, so a
+//! row that is read by mistake, is worth nothing (docs/adr/0014-keys.md). The server and the command line share the file, so a
 //! revocation counts from the next request on.
 
 mod first;
