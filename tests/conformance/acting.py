@@ -45,7 +45,7 @@ def client(variables):
         "bedrock-agentcore",
         endpoint_url=variables["AWS_ENDPOINT_URL_BEDROCK_AGENTCORE"],
         region_name=variables["AWS_REGION"],
-        aws_access_key_id=variables["CLOISTER_TOKEN"],
+        aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
     )
 
@@ -55,7 +55,7 @@ def browser(client, server, variables):
     """A browser session that ends with its test."""
     viewport = {"width": SIZE[0], "height": SIZE[1]}
     session = client.start_browser_session(browserIdentifier=BROWSER, viewPort=viewport)["sessionId"]
-    yield Browser(server.url, variables["AWS_ACCESS_KEY_ID"], session)
+    yield Browser(server.url, variables["CLOISTER_TOKEN"], session)
     client.stop_browser_session(browserIdentifier=BROWSER, sessionId=session)
 
 

@@ -3,16 +3,19 @@
 import json
 import os
 import subprocess
+import time
 import urllib.error
 import urllib.request
 
 import boto3
+import jwt
 import pytest
 from botocore import UNSIGNED
 from botocore.auth import SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 import door
 from server import Server
@@ -139,6 +142,41 @@ def test_a_first_start_shows_its_key_once_and_a_server_without_keys_says_so_on_i
             [CLOISTER, "serve", "--data-dir", str(tmp_path), *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60
         )
         assert ran.returncode == 2 and "--" in ran.stderr, ran
+
+
+def test_tokens_of_a_configured_identity_provider_speak_for_whom_they_name(tmp_path):
+    """Signed by PyJWT, verified by the server: two implementations that know nothing of each other."""
+    keys = {
+        "RS256": rsa.generate_private_key(public_exponent=65537, key_size=2048),
+        "ES256": ec.generate_private_key(ec.SECP256R1()),
+        "EdDSA": ed25519.Ed25519PrivateKey.generate(),
+    }
+    public = [
+        json.loads(jwt.get_algorithm_by_name(name).to_jwk(key.public_key())) | {"kid": name} for name, key in keys.items()
+    ]
+    (tmp_path / "jwks.json").write_text(json.dumps({"keys": public}))
+    config = tmp_path / "cloister.toml"
+    config.write_text(
+        f"""[auth.jwt]
+issuer = "https://id.example"
+audience = ["cloister"]
+jwks = "{tmp_path}/jwks.json"
+"""
+    )
+    claims = {"iss": "https://id.example", "aud": "cloister", "sub": "ann", "tenant": "acme", "roles": ["viewer"]}
+    with Server("--pool", "0", "--config", str(config)) as server:
+
+        def status(name: str, key=None, **other) -> int:
+            now = int(time.time())
+            signed = jwt.encode(claims | {"exp": now + 60} | other, key or keys[name], algorithm=name, headers={"kid": name})
+            return fetch(f"{server.url}/v1/sessions", {"authorization": f"Bearer {signed}"})
+
+        for name in keys:
+            assert status(name) == 200, name
+            assert status(name, aud="other") == status(name, iss="x") == status(name, exp=1) == status(name, tenant="local") == 401
+        assert status("RS256", rsa.generate_private_key(public_exponent=65537, key_size=2048)) == 401
+        # No route of its own tells a key from a token: issued keys go on working beside.
+        assert fetch(f"{server.url}/v1/sessions", {"authorization": f"Bearer {server.environment()['CLOISTER_TOKEN']}"}) == 200
 
 
 def test_the_command_line_finds_the_key_of_the_server_on_the_same_machine(tmp_path):

@@ -12,5 +12,6 @@ use cloister_tests::{host, server};
 
 mod crashes;
 mod egress;
+mod keys;
 mod limits;
 mod packages;

@@ -120,15 +120,15 @@ fn linked(
 
 /// The maker of a link, if its key still vouches for it.
 fn maker(config: &GatewayConfig, opened: Opened) -> Result<Option<Caller>, Error> {
-    let Opened { who, key, rights: _ } = opened;
+    let Opened { who, key, until, rights: _ } = opened;
     match (&config.auth, key) {
         (Auth::Off, _) => Ok(Some(Caller { principal: who, ..Caller::local() })),
         (Auth::On(_), Some(key)) => {
             Ok(auth::vouched(&config.auth, &key)?.filter(|maker| maker.principal == who))
         }
         // Made for the bearer of an issuer's token, and no longer good than that.
-        (Auth::On(_), None) if config.issuer.is_some() => {
-            Ok(Some(Caller { principal: who, ..Caller::local() }))
+        (Auth::On(_), None) if config.issuer.is_some() && until.is_some() => {
+            Ok(Some(Caller { principal: who, expires: until, ..Caller::local() }))
         }
         (Auth::On(_), None) => Ok(None),
     }

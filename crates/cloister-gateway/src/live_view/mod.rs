@@ -41,6 +41,6 @@ fn role(rights: Rights) -> Role {
 /// The query that a page holds for its stream and its control.
 fn held(gateway: &Gateway, caller: &Caller, session: &SessionId, rights: Rights) -> Option<String> {
     let secret = &gateway.config().cursor_key;
-    let subject = Subject { who: &caller.principal, key: caller.key.as_deref(), session };
-    signature::query(secret, subject, Use::Page, rights, now() + gateway.config().live_view_access.as_secs())
+    let expires = now() + gateway.config().live_view_access.as_secs();
+    signature::query(secret, Subject::of(caller, session), Use::Page, rights, expires)
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! tenant=acme & name=ann & key=CLOI… & role=view & expires=1767225600 &
-//!     signature=base64url(HMAC-SHA256(key of its own, use, session, tenant, name, key, role, expires))
+//!     signature=base64url(HMAC-SHA256(key of its own, use, session, tenant, name, key, until, role, expires))
 //!
 //! use "link": made for people by POST /v1/sessions/{id}/live-view; opens the page, its stream and its control
 //! use "stream": made for CDP clients that connect to the endpoint in an answer without a header; opens automation only
@@ -12,6 +12,7 @@
 //! So a link that has expired opens no page, and who is on the page already stays there. A link names the key of its maker and
 //! ends with it (`access.rs`).
 
+use crate::auth::Caller;
 use crate::percent::encode_query;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -65,8 +66,18 @@ pub(crate) struct Subject<'a> {
     pub(crate) who: &'a Principal,
     /// The id of the key that vouches for it; none where no key does.
     pub(crate) key: Option<&'a str>,
+    /// When the credential ends that no key stands for: a token of an identity provider. Seconds since 1970.
+    pub(crate) until: Option<u64>,
     /// The session.
     pub(crate) session: &'a SessionId,
+}
+
+impl<'a> Subject<'a> {
+    /// Of a session of the caller's.
+    pub(crate) fn of(caller: &'a Caller, session: &'a SessionId) -> Self {
+        let Caller { principal: who, key, expires, roles: _ } = caller;
+        Self { who, key: key.as_deref(), until: expires.filter(|_| key.is_none()), session }
+    }
 }
 
 /// The query that admits until `expires`, in seconds since 1970.
@@ -80,9 +91,10 @@ pub(crate) fn query(
     let tag = mac(secret, subject, usage, rights, expires)?.finalize().into_bytes();
     let Principal { tenant, name } = subject.who;
     let key = subject.key.map(|key| format!("&key={}", encode_query(key))).unwrap_or_default();
+    let until = subject.until.map(|until| format!("&until={until}")).unwrap_or_default();
     let (tenant, name) = (encode_query(tenant), encode_query(name));
     let (role, tag) = (rights.word(), URL_SAFE_NO_PAD.encode(tag));
-    Some(format!("tenant={tenant}&name={name}{key}&role={role}&expires={expires}&signature={tag}"))
+    Some(format!("tenant={tenant}&name={name}{key}{until}&role={role}&expires={expires}&signature={tag}"))
 }
 
 /// Whether a query tries to be a signed one: it is judged as that then, and by nothing else.
@@ -97,6 +109,8 @@ pub(crate) struct Opened {
     pub(crate) who: Principal,
     /// The key that vouches for the maker.
     pub(crate) key: Option<String>,
+    /// When the maker's credential ends, if no key stands for it.
+    pub(crate) until: Option<u64>,
     /// What its holder may do.
     pub(crate) rights: Rights,
 }
@@ -111,14 +125,17 @@ pub(crate) fn open(
 ) -> Result<Opened, Bad> {
     let text = |name| one(pairs, name).map(str::to_owned).ok_or(Bad::Wrong);
     let who = Principal { tenant: text("tenant")?, name: text("name")? };
-    let key = pairs.iter().any(|(name, _)| name == "key").then(|| text("key")).transpose()?;
-    let subject = Subject { who: &who, key: key.as_deref(), session };
+    let there = |wanted: &str| pairs.iter().any(|(name, _)| name == wanted);
+    let number = |name| one(pairs, name).and_then(|text| text.parse().ok()).ok_or(Bad::Wrong);
+    let key = there("key").then(|| text("key")).transpose()?;
+    let until = there("until").then(|| number("until")).transpose()?;
+    let subject = Subject { who: &who, key: key.as_deref(), until, session };
     let rights = match one(pairs, "role").ok_or(Bad::Wrong)? {
         "control" => Rights::Control,
         "view" => Rights::View,
         _ => return Err(Bad::Wrong),
     };
-    let expires = one(pairs, "expires").and_then(|text| text.parse().ok()).ok_or(Bad::Wrong)?;
+    let expires = number("expires")?;
     let tag = one(pairs, "signature").and_then(|tag| URL_SAFE_NO_PAD.decode(tag).ok()).ok_or(Bad::Wrong)?;
     let signed = uses.iter().any(|usage| {
         // Compares in constant time.
@@ -127,7 +144,7 @@ pub(crate) fn open(
     match signed {
         false => Err(Bad::Wrong),
         true if expires <= now => Err(Bad::Expired),
-        true => Ok(Opened { rights, key: key.clone(), who: who.clone() }),
+        true => Ok(Opened { rights, until, key: key.clone(), who: who.clone() }),
     }
 }
 
@@ -159,7 +176,8 @@ fn mac(
     let expires = expires.to_string();
     let Principal { tenant, name } = subject.who;
     let key = subject.key.unwrap_or_default();
-    for part in [usage, subject.session.as_str(), tenant, name, key, rights.word(), &expires] {
+    let until = subject.until.map(|until| until.to_string()).unwrap_or_default();
+    for part in [usage, subject.session.as_str(), tenant, name, key, &until, rights.word(), &expires] {
         // The length in front keeps ("ab","c") and ("a","bc") apart.
         mac.update(&(part.len() as u64).to_be_bytes());
         mac.update(part.as_bytes());
@@ -186,7 +204,14 @@ mod tests {
     }
 
     fn made(session: &SessionId, usage: Use, rights: Rights) -> String {
-        query(&SECRET, Subject { who: &ann(), key: Some("K1"), session }, usage, rights, 1_000).unwrap()
+        query(
+            &SECRET,
+            Subject { who: &ann(), key: Some("K1"), until: Some(5), session },
+            usage,
+            rights,
+            1_000,
+        )
+        .unwrap()
     }
 
     #[test]
@@ -208,16 +233,26 @@ mod tests {
         let link = made(&session, Use::Link, Rights::View);
         let opened = |query: &str| open(&SECRET, &session, &BOTH, &decode_query(query).unwrap(), 0);
         let (who, key) = (ann(), Some("K1".to_owned()));
-        assert_eq!(opened(&link), Ok(Opened { who, key, rights: Rights::View }));
-        for (from, to) in
-            [("key=K1", "key=K2"), ("&key=K1", ""), ("tenant=acme", "tenant=emca"), ("name=ann", "name=bob")]
-        {
+        assert_eq!(opened(&link), Ok(Opened { who, key, until: Some(5), rights: Rights::View }));
+        for (from, to) in [
+            ("until=5", "until=6"),
+            ("&until=5", ""),
+            ("key=K1", "key=K2"),
+            ("&key=K1", ""),
+            ("tenant=acme", "tenant=emca"),
+            ("name=ann", "name=bob"),
+        ] {
             assert!(link.contains(from), "{link}");
             assert_eq!(opened(&link.replace(from, to)), Err(Bad::Wrong), "{to}");
         }
-        let none =
-            query(&SECRET, Subject { who: &ann(), key: None, session: &session }, Use::Link, Rights::View, 9)
-                .unwrap();
+        let none = query(
+            &SECRET,
+            Subject { who: &ann(), key: None, until: None, session: &session },
+            Use::Link,
+            Rights::View,
+            9,
+        )
+        .unwrap();
         assert_eq!(opened(&none).unwrap().key, None);
     }
 

@@ -49,7 +49,7 @@ pub(super) async fn link(
     let end = caller.expires.filter(|_| caller.key.is_none()).unwrap_or(u64::MAX);
     let expires = (now() + seconds).min(end);
     let config = gateway.config();
-    let subject = Subject { who, key: caller.key.as_deref(), session: &id };
+    let subject = Subject::of(&caller, &id);
     let query = signature::query(&config.cursor_key, subject, Use::Link, rights, expires)
         .ok_or_else(|| Error::internal("the link could not be made", "it could not be signed"))?;
     let url = format!("{}?{query}", place_url(&config.public_url, key, &id));

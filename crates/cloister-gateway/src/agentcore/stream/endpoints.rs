@@ -71,9 +71,8 @@ fn ticket(config: &GatewayConfig, caller: &Caller, id: &SessionId) -> Option<Str
     if !needed || authorize(caller, Action::Connect, Resource::Session(id.as_str())).is_err() {
         return None;
     }
-    let subject = Subject { who: &caller.principal, key: caller.key.as_deref(), session: id };
     let expires = caller.expires.unwrap_or(u64::MAX).min(now() + TICKET);
-    signature::query(&config.cursor_key, subject, Use::Stream, Rights::Control, expires)
+    signature::query(&config.cursor_key, Subject::of(caller, id), Use::Stream, Rights::Control, expires)
 }
 
 /// Whether this Host is the TLS door's. A Host without a port means the scheme's own.
