@@ -143,3 +143,17 @@ async fn pressing_hovering_scrolling_and_waiting() {
     assert_eq!(trial.fails(Step::Wait { until: WaitFor::Text("never".into()) }, 1).await.code, "timeout");
     assert_eq!(trial.fails(Step::Press { key: "Hyper+x".into() }, 5).await.code, "invalid");
 }
+
+#[tokio::test]
+async fn what_is_in_a_closed_shadow_root_is_reached_by_its_role_and_by_reference() {
+    let Some(trial) = start().await else { return };
+    trial.page("<div id=host></div><script>n=''; const s = host.attachShadow({mode:'closed'}); s.innerHTML='<input aria-label=Name><button>Go</button>'; s.querySelector('button').onclick = () => n += s.querySelector('input').value</script>").await;
+    trial.gives(put(by_role("textbox", "Name"), "Zoë")).await;
+    trial.gives(click(by_role("button", "Go"))).await;
+    is(&trial, "n", json!("Zoë")).await;
+    let snapshot = text(trial.gives(Step::Snapshot).await);
+    let line = snapshot.lines().find(|line| line.contains("button \"Go\"")).unwrap();
+    let reference = line.split_once("[ref=").unwrap().1.split_once(']').unwrap().0;
+    trial.gives(click(Selector::Ref(reference.to_owned()))).await;
+    is(&trial, "n", json!("ZoëZoë")).await;
+}
