@@ -9,6 +9,7 @@ import urllib.request
 import pytest
 from playwright.sync_api import Error, sync_playwright
 
+import needs
 import person
 
 BROWSER = "aws.browser.v1"
@@ -45,9 +46,7 @@ def ask(path: str, body: dict | None = None, token: bool = True):
 @pytest.fixture(scope="module")
 def playwright():
     if not os.path.exists(person.CHROMIUM):
-        if os.environ.get("REQUIRE") == "all":
-            pytest.fail(f"{person.CHROMIUM} is not installed")
-        pytest.skip(f"{person.CHROMIUM} is not installed")
+        needs.skip(f"{person.CHROMIUM} is not installed")
     with sync_playwright() as playwright:
         yield playwright
 
