@@ -81,24 +81,39 @@ async fn serve_request(shared: &Shared, client: &mut BufReader<TcpStream>) -> Re
     })?;
     shared.meter.allowed();
     shared.journal.allowed(&to, &far.leave, far.via.as_ref());
+    let relay = Relay::new(&shared.meter, IDLE);
+    let _account = Account { journal: &shared.journal, to: &to, relay: &relay };
     let outcome = match request {
-        Request::Tunnel { .. } => tunnel(shared, client, far.stream).await,
+        Request::Tunnel { .. } => tunnel(&relay, client, far.stream).await,
         Request::Forward { head, body, expects_continue, .. } => {
             let head = if far.via.is_some() { absolute_form(&head, &to) } else { head };
-            forward(shared, client, far.stream.into_inner(), &head, body, expects_continue).await
+            forward(&relay, client, far.stream.into_inner(), &head, body, expects_continue).await
         }
     };
     log_end(shared, &to, &outcome);
     Ok(())
 }
 
+/// Writes down what has passed when the connection ends, also when that is because its session does.
+struct Account<'a> {
+    journal: &'a Journal,
+    to: &'a Destination,
+    relay: &'a Relay<'a>,
+}
+
+impl Drop for Account<'_> {
+    fn drop(&mut self) {
+        let passed = |direction| self.relay.passed(direction);
+        self.journal.ended(self.to, passed(Direction::Out), passed(Direction::In));
+    }
+}
+
 /// `CONNECT`: bytes both ways until both sides are done.
 async fn tunnel(
-    shared: &Shared,
+    relay: &Relay<'_>,
     client: &mut BufReader<TcpStream>,
     far: BufReader<TcpStream>,
 ) -> io::Result<()> {
-    let relay = Relay::new(&shared.meter, IDLE);
     client.get_mut().write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
     // What the client sent right behind its head is the start of the tunnel; so is what an upstream proxy sent behind its answer.
     let early = far.buffer().to_vec();
@@ -117,14 +132,13 @@ async fn tunnel(
 
 /// One request and its answer. What the client sends behind the request is never read, so it never goes anywhere.
 async fn forward(
-    shared: &Shared,
+    relay: &Relay<'_>,
     client: &mut BufReader<TcpStream>,
     mut far: TcpStream,
     head: &[u8],
     body: Body,
     expects_continue: bool,
 ) -> io::Result<()> {
-    let relay = Relay::new(&shared.meter, IDLE);
     relay.write(&mut far, head, Direction::Out).await?;
     if expects_continue {
         client.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;

@@ -79,6 +79,21 @@ impl Journal {
         }
     }
 
+    /// A connection that was let through is over. What goes to an allowed place cannot be judged, but it is to be seen.
+    pub(crate) fn ended(&self, to: &Destination, bytes_out: u64, bytes_in: u64) {
+        if self.may_write() {
+            tracing::info!(
+                target: "egress",
+                sandbox = %self.sandbox,
+                host = %to.host,
+                port = to.port,
+                bytes_out,
+                bytes_in,
+                "ended"
+            );
+        }
+    }
+
     /// A rule said no.
     pub(crate) fn refused(&self, refused: &Refused) {
         if self.may_write() {

@@ -16,6 +16,8 @@ const BUFFER: usize = 16 * 1024;
 pub(crate) struct Relay<'a> {
     meter: &'a Meter,
     idle: Duration,
+    out: AtomicU64,
+    inward: AtomicU64,
     /// Reads so far, in either direction: a download keeps the silent upload direction alive.
     activity: AtomicU64,
 }
@@ -61,7 +63,20 @@ pub(crate) async fn read_head<R: AsyncBufRead + Unpin>(
 impl<'a> Relay<'a> {
     /// A relay that counts on `meter`.
     pub(crate) fn new(meter: &'a Meter, idle: Duration) -> Self {
-        Self { meter, idle, activity: AtomicU64::new(0) }
+        let zero = || AtomicU64::new(0);
+        Self { meter, idle, out: zero(), inward: zero(), activity: zero() }
+    }
+
+    /// Bytes of this connection so far.
+    pub(crate) fn passed(&self, direction: Direction) -> u64 {
+        self.passing(direction).load(Relaxed)
+    }
+
+    fn passing(&self, direction: Direction) -> &AtomicU64 {
+        match direction {
+            Direction::Out => &self.out,
+            Direction::In => &self.inward,
+        }
     }
 
     /// Everything from `reader` to `writer` until the end, which is passed on as a half-close.
@@ -196,6 +211,7 @@ impl<'a> Relay<'a> {
         direction: Direction,
     ) -> io::Result<()> {
         self.meter.spend(direction, bytes.len())?;
+        self.passing(direction).fetch_add(bytes.len() as u64, Relaxed);
         timeout(self.idle, writer.write_all(bytes)).await.map_err(|_| io::ErrorKind::TimedOut)?
     }
 }

@@ -397,10 +397,12 @@ async fn every_decision_is_logged_with_sandbox_host_port_rule_and_class() {
         .collect();
     let expected = serde_json::json!([
         ["allowed", "a.example.com", port, "network.allowed_domains", "loopback"],
+        ["ended", "a.example.com", port, null, null],
         ["refused", "10.0.0.1", port, "network.allowed_cidrs", "private"],
         ["refused", "a.example.com", 22, "network.ports", null],
         ["refused", null, null, "proxy-only", null],
         ["closed", null, null, null, null],
     ]);
     assert_eq!(serde_json::json!(seen), expected);
+    assert_eq!((&events[1]["bytes_out"], &events[1]["bytes_in"]), (&1.into(), &1.into()), "{written}");
 }
