@@ -4,11 +4,12 @@
 //!   thread of the test ── unshare(net, mounts) ──▶ lo: 0.0.0.0/0 and ::/0 are local
 //!      ├─ ears      a packet socket: every TCP opening and every datagram, by destination
 //!      ├─ pages     HTTP on ports 80 and 8081 of every address
-//!      └─ names     the resolver of /etc/resolv.conf (127.0.0.1:53)
+//!      └─ names     the resolver of /etc/resolv.conf (127.0.0.1:53), in `attacks_names.rs`
 //! ```
 //!
 //! Nothing of it exists outside of the thread and what it starts, and the kernel takes it away with the last of them.
 
+use crate::attacks_names::resolve;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::socket::{
@@ -34,6 +35,7 @@ const MARK: &str = "udp 127.0.0.1:9";
 pub(crate) struct Canary {
     sent: Arc<Mutex<Vec<String>>>,
     asked: Arc<Mutex<Vec<String>>>,
+    heads: Arc<Mutex<Vec<String>>>,
     names: Arc<Mutex<Vec<String>>>,
 }
 
@@ -52,11 +54,16 @@ impl Canary {
             let output = Command::new("ip").args(arguments.split(' ')).output().unwrap();
             assert!(output.status.success(), "ip {arguments}: {output:?}");
         }
-        let canary = Self { sent: Arc::default(), asked: Arc::default(), names: Arc::default() };
+        let canary = Self {
+            sent: Arc::default(),
+            asked: Arc::default(),
+            heads: Arc::default(),
+            names: Arc::default(),
+        };
         listen(Arc::clone(&canary.sent));
         for port in [80, NAMED] {
             for any in [IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::LOCALHOST)] {
-                serve(TcpListener::bind((any, port)).unwrap(), Arc::clone(&canary.asked));
+                serve(TcpListener::bind((any, port)).unwrap(), &canary);
             }
         }
         resolve(Arc::clone(&canary.names));
@@ -82,7 +89,12 @@ impl Canary {
         self.asked.lock().unwrap().clone()
     }
 
-    /// Names that the resolver was asked for.
+    /// Everything that requests had before their bodies.
+    pub(crate) fn heads(&self) -> Vec<String> {
+        self.heads.lock().unwrap().clone()
+    }
+
+    /// Names that the resolver was asked for, each with the number of its record type.
     pub(crate) fn names(&self) -> Vec<String> {
         self.names.lock().unwrap().clone()
     }
@@ -143,18 +155,20 @@ fn destination(packet: &[u8]) -> Option<String> {
 }
 
 /// Answers requests on every address that the listener has.
-fn serve(listener: TcpListener, asked: Arc<Mutex<Vec<String>>>) {
+fn serve(listener: TcpListener, canary: &Canary) {
+    let (asked, heads) = (Arc::clone(&canary.asked), Arc::clone(&canary.heads));
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let asked = Arc::clone(&asked);
-            std::thread::spawn(move || answer(stream, &asked));
+            let (asked, heads) = (Arc::clone(&asked), Arc::clone(&heads));
+            std::thread::spawn(move || answer(stream, &asked, &heads));
         }
     });
 }
 
-/// One request, one answer, and the end: `/redirect?URL` leads there, `/download?NAME` is a file of that name, `*.js` is a worker that
-/// passes fetches on, and everything else is a page that every origin may read.
-fn answer(mut stream: TcpStream, asked: &Mutex<Vec<String>>) -> Option<()> {
+/// One request, one answer, and the end: `/redirect?URL` leads there, `/download?NAME` is a file of that name, `/large?MIB` one of that
+/// size, `*.js` is a worker that passes fetches on, `/closed` is a page that no other origin may read, and everything else is one that
+/// every origin may read.
+fn answer(mut stream: TcpStream, asked: &Mutex<Vec<String>>, heads: &Mutex<Vec<String>>) -> Option<()> {
     let local = stream.local_addr().ok()?;
     let (mut head, mut buffer) = (Vec::new(), [0; 4096]);
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -166,7 +180,18 @@ fn answer(mut stream: TcpStream, asked: &Mutex<Vec<String>>) -> Option<()> {
     let head = String::from_utf8_lossy(&head).into_owned();
     let line = head.lines().next().unwrap_or_default().rsplit_once(' ').map_or("", |(line, _)| line);
     asked.lock().unwrap().push(format!("{local} {line}"));
+    heads.lock().unwrap().push(head.clone());
     let path = line.split_once(' ').map_or("", |(_, path)| path);
+    if let Some(size) = path.strip_prefix("/large?").and_then(|size| size.parse::<usize>().ok()) {
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Disposition: attachment; filename=large\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            size << 20
+        );
+        stream.write_all(head.as_bytes()).ok()?;
+        let mebibyte = vec![b'x'; 1 << 20];
+        return (0..size).try_for_each(|_| stream.write_all(&mebibyte)).ok();
+    }
+    let shared = if path.starts_with("/closed") { "null" } else { "*" };
     let (status, header, body) = if let Some((kind, to)) = path.split_once("?to=") {
         let status = kind.rsplit('/').next().unwrap_or("302");
         (format!("{status} Moved"), format!("Location: {to}"), String::new())
@@ -182,7 +207,7 @@ fn answer(mut stream: TcpStream, asked: &Mutex<Vec<String>>) -> Option<()> {
         ("200 OK".to_owned(), cookie, format!("<!doctype html><title>canary</title>the canary of {local}"))
     };
     let answer = format!(
-        "HTTP/1.1 {status}\r\n{header}\r\nAccess-Control-Allow-Origin: *\r\nCache-Control: max-age=3600\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        "HTTP/1.1 {status}\r\n{header}\r\nAccess-Control-Allow-Origin: {shared}\r\nCache-Control: max-age=3600\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
     stream.write_all(answer.as_bytes()).ok()
@@ -190,46 +215,4 @@ fn answer(mut stream: TcpStream, asked: &Mutex<Vec<String>>) -> Option<()> {
 
 fn unescaped(text: &str) -> String {
     text.replace("%2F", "/").replace("%20", " ").replace("%5C", "\\")
-}
-
-/// Answers the machine's questions for names: `private.*` is 10.0.0.5, `metadata.*` the metadata address, `rebound.*` public once and then the
-/// metadata address, and every other name is public.
-fn resolve(names: Arc<Mutex<Vec<String>>>) {
-    let socket = UdpSocket::bind("127.0.0.1:53").unwrap();
-    std::thread::spawn(move || {
-        let mut question = [0; 512];
-        while let Ok((size, from)) = socket.recv_from(&mut question) {
-            let Some((name, kind, end)) = asked_name(&question[..size]) else { continue };
-            let earlier = names.lock().unwrap().iter().any(|known| *known == format!("{name} 1"));
-            names.lock().unwrap().push(format!("{name} {kind}"));
-            let address: Ipv4Addr = match name.split('.').next() {
-                Some("private") => Ipv4Addr::new(10, 0, 0, 5),
-                Some("metadata") => Ipv4Addr::new(169, 254, 169, 254),
-                Some("rebound") if earlier => Ipv4Addr::new(169, 254, 169, 254),
-                _ => PUBLIC.parse().unwrap(),
-            };
-            let mut reply = question[..end].to_vec();
-            reply[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, u8::from(kind == 1), 0, 0, 0, 0]);
-            if kind == 1 {
-                reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4]);
-                reply.extend(address.octets());
-            }
-            drop(socket.send_to(&reply, from));
-        }
-    });
-}
-
-/// Name, type, and where the question ends.
-fn asked_name(packet: &[u8]) -> Option<(String, u16, usize)> {
-    let (mut at, mut labels) = (12, Vec::new());
-    loop {
-        let length = usize::from(*packet.get(at)?);
-        if length == 0 {
-            break;
-        }
-        labels.push(String::from_utf8_lossy(packet.get(at + 1..at + 1 + length)?).to_ascii_lowercase());
-        at += 1 + length;
-    }
-    let kind = u16::from_be_bytes(packet.get(at + 1..at + 3)?.try_into().ok()?);
-    Some((labels.join("."), kind, at + 5))
 }

@@ -1,30 +1,93 @@
 //! The real server and browsers under `browser-open` in the canary's network, and a CDP client over the server's WebSocket.
 
-use crate::attacks_canary::Canary;
+use crate::attacks_canary::{Canary, until};
 use crate::cdp_rig::PLENTY;
 use cloister_tests::needs;
 use cloister_tests::server::{Place, Server};
 use futures_util::{SinkExt as _, StreamExt as _};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
+use std::cell::Cell;
 use std::collections::VecDeque;
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
 
+/// Which Chromium.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Shell,
+    Full,
+}
+
+impl Engine {
+    /// The policy that has it, with a network.
+    pub(crate) fn policy(self) -> &'static str {
+        match self {
+            Self::Shell => "browser-open",
+            Self::Full => "browser-full",
+        }
+    }
+
+    /// Its image.
+    pub(crate) fn image(self) -> &'static str {
+        match self {
+            Self::Shell => "headless-shell",
+            Self::Full => "chromium",
+        }
+    }
+}
+
+/// What a world is made of.
+#[derive(Clone)]
+pub(crate) struct Making {
+    pub(crate) engine: Engine,
+    /// Ports on which sessions may reach `localhost`.
+    pub(crate) named: &'static [u16],
+    /// Children of the engine's policy: a name, and what the file says beside its parent.
+    pub(crate) policies: &'static [(&'static str, &'static str)],
+    /// Further arguments of the server.
+    pub(crate) arguments: &'static [&'static str],
+}
+
+impl Making {
+    /// With the shell, and nothing else.
+    pub(crate) const USUAL: Self = Self { engine: Engine::Shell, named: &[], policies: &[], arguments: &[] };
+}
+
 /// A server whose whole world is the canary.
 pub(crate) struct World {
     pub(crate) canary: Canary,
     pub(crate) server: Server,
     pub(crate) place: Place,
+    pub(crate) engine: Engine,
+    crashed: Cell<bool>,
 }
 
-/// Runs `test` in such a world; sessions may reach `localhost` on the ports `named`.
+/// Runs `test` in a world with the shell; sessions may reach `localhost` on the ports `named`.
 pub(crate) fn in_world(named: &'static [u16], test: impl AsyncFnOnce(&World) + Send + 'static) {
+    in_world_of(Making { named, ..Making::USUAL }, test);
+}
+
+/// Runs `test` in a world with the shell, then in one with the whole Chromium.
+pub(crate) fn in_both_worlds(
+    named: &'static [u16],
+    test: impl AsyncFn(&World) + Clone + Send + 'static,
+) {
+    for engine in [Engine::Shell, Engine::Full] {
+        let test = test.clone();
+        in_world_of(Making { engine, named, ..Making::USUAL }, async move |world| test(world).await);
+    }
+}
+
+/// Runs `test` in such a world.
+pub(crate) fn in_world_of(making: Making, test: impl AsyncFnOnce(&World) + Send + 'static) {
     if !nix::unistd::geteuid().is_root() {
         return needs::skip_unless_root("a network of the test's own needs root");
     }
-    if !needs::image("headless-shell") {
+    if !needs::image(making.engine.image()) {
         return;
     }
     // The network and the mounts are this thread's, and those of what it starts.
@@ -32,19 +95,12 @@ pub(crate) fn in_world(named: &'static [u16], test: impl AsyncFnOnce(&World) + S
     let done = world.spawn(move || {
         let Some(place) = Place::new() else { return };
         let canary = Canary::new(place.path());
-        let config = place.path().join("cloister.toml");
-        std::fs::write(&config, "[server]\npolicies_by_name = 'all'\n").unwrap();
-        let named: Vec<String> = named.iter().map(|port| format!("localhost:{port}")).collect();
-        let mut arguments = vec!["--config", config.to_str().unwrap()];
-        for target in &named {
-            arguments.extend(["--allow-loopback", target]);
-        }
-        let server = place.serve_with(0, &arguments);
-        let world = World { canary, server, place };
+        let server = serve(&place, &making);
+        let world = World { canary, server, place, engine: making.engine, crashed: Cell::new(false) };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(test(&world));
-        let World { server, place, canary: _ } = world;
-        assert!(server.terminate().success());
+        let World { server, place, canary: _, engine: _, crashed } = world;
+        assert!(server.terminate().success() || crashed.get());
         assert_eq!(place.sandboxes(), Vec::<String>::new());
     });
     if let Err(panic) = done.unwrap().join() {
@@ -52,10 +108,34 @@ pub(crate) fn in_world(named: &'static [u16], test: impl AsyncFnOnce(&World) + S
     }
 }
 
+/// A server in the canary's network. Its decisions about the network go to a file.
+fn serve(place: &Place, making: &Making) -> Server {
+    let (config, policies) = (place.path().join("cloister.toml"), place.path().join("policies"));
+    std::fs::write(&config, "[server]\npolicies_by_name = 'all'\n").unwrap();
+    std::fs::create_dir(&policies).unwrap();
+    for (name, text) in making.policies {
+        let parent = making.engine.policy();
+        std::fs::write(policies.join(format!("{name}.toml")), format!("extends = '{parent}'\n{text}")).unwrap();
+    }
+    let mut script = format!(
+        "RUST_LOG=error,egress=info exec \"$@\" --config '{}' --policies '{}'",
+        config.display(),
+        policies.display()
+    );
+    for port in making.named {
+        script.push_str(&format!(" --allow-loopback localhost:{port}"));
+    }
+    for argument in making.arguments {
+        script.push_str(&format!(" '{argument}'"));
+    }
+    script.push_str(&format!(" 2>>'{}'", place.path().join("log").display()));
+    place.serve_in(&[], &script)
+}
+
 impl World {
     /// The id of a new browser session with a network.
     pub(crate) fn session(&self) -> String {
-        self.session_under("browser-open")
+        self.session_under(self.engine.policy())
     }
 
     /// The same under another policy.
@@ -85,6 +165,23 @@ impl World {
         tab.page = tab.attach(opened["result"]["targetId"].as_str().unwrap()).await;
         tab.call("Page.enable", json!({})).await;
         Ok(tab)
+    }
+
+    /// Kills the server as a crash would.
+    pub(crate) fn crash(&self) {
+        let pid = self.server.pid();
+        kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+        self.crashed.set(true);
+        until("the server has ended", || {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with('Z'))
+        });
+    }
+
+    /// What the server has written down about the network so far.
+    pub(crate) fn log(&self) -> Vec<String> {
+        let log = std::fs::read_to_string(self.place.path().join("log")).unwrap();
+        log.lines().map(str::to_owned).collect()
     }
 
     /// Everything that the world knows: what this test itself and the server's questions for names go to.

@@ -9,8 +9,12 @@
 mod attacks_brw;
 mod attacks_canary;
 mod attacks_cases;
+mod attacks_dns;
+mod attacks_inside;
 mod attacks_iso;
+mod attacks_names;
 mod attacks_net;
+mod attacks_proxy;
 mod attacks_world;
 mod cdp_backend;
 mod cdp_clients;
