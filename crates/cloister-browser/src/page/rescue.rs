@@ -18,6 +18,9 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_millis(250);
 /// How often a script is ended: a page may have timers that each hang again.
 const ATTEMPTS: usize = 5;
+/// All of it together. The session ends seconds after a deadline that was not kept, and a page that prints itself on ten thousand sheets,
+/// which no call can stop, is no reason for that.
+const LONGEST: Duration = Duration::from_secs(3);
 
 /// Says in the failure what was done about a stuck page.
 pub(crate) async fn free(tab: &Tab, mut error: StepError) -> StepError {
@@ -31,7 +34,7 @@ pub(crate) async fn free(tab: &Tab, mut error: StepError) -> StepError {
             error.message = "the page has crashed or was out of memory; navigate to a URL, which makes a new one".into();
         }
         Page::Stuck => error.message.push_str(
-            ": a script holds the page and starts again whenever it is stopped; navigate to another site or close the tab",
+            ": the page is held by a script that starts again whenever it is stopped, or by work that nothing stops, like printing; navigate to another site or close the tab",
         ),
     }
     error
@@ -52,6 +55,10 @@ pub(super) enum Page {
 
 /// Sees whether the page answers, and ends the scripts that keep it from that.
 pub(super) async fn unstick(tab: &Tab) -> Page {
+    tokio::time::timeout(LONGEST, attempts(tab)).await.unwrap_or(Page::Stuck)
+}
+
+async fn attempts(tab: &Tab) -> Page {
     if let Some(answer) = probe(tab, PATIENCE).await {
         return answer;
     }
