@@ -6,8 +6,10 @@ use crate::attacks_world::{Engine, Making, Tab, World, in_both_worlds, in_world_
 use serde_json::{Value, json};
 
 /// A policy that lists two names, and one more below each name.
-const LISTED: (&str, &str) =
-    ("listed", "[network]\nmode = 'allowlist'\nallowed_domains = ['listed.test', '*.wild.test', 'alias-private.test']");
+const LISTED: (&str, &str) = (
+    "listed",
+    "[network]\nmode = 'allowlist'\nallowed_domains = ['listed.test', '*.wild.test', 'alias-private.test']",
+);
 
 const LISTING: Making = Making { policies: &[LISTED], ..Making::USUAL };
 
@@ -50,19 +52,33 @@ fn a_name_that_is_not_listed_is_told_to_nobody_and_fresh_ones_below_a_wildcard_r
         let unlisted: Vec<String> = (0..40)
             .flat_map(|n| {
                 let name = secret(n);
-                [format!("http://{name}.test/"), format!("http://{name}.listed.test/"), format!("http://wild.test/{name}")]
+                [
+                    format!("http://{name}.test/"),
+                    format!("http://{name}.listed.test/"),
+                    format!("http://wild.test/{name}"),
+                ]
             })
             .collect();
         let said = fetched(&mut tab, &unlisted).await;
         assert!(said.iter().all(|status| *status == REFUSED), "{said:?}");
-        let long = format!("http://{}.wild.test/", ["a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(60)].join("."));
-        let odd: Vec<String> = [&format!("http://{}.wild.test/", "a".repeat(64)), &long, "http://a_b.wild.test/", "http://*.wild.test/"]
-            .map(String::from)
-            .into();
+        let long = format!(
+            "http://{}.wild.test/",
+            ["a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(60)].join(".")
+        );
+        let odd: Vec<String> = [
+            &format!("http://{}.wild.test/", "a".repeat(64)),
+            &long,
+            "http://a_b.wild.test/",
+            "http://*.wild.test/",
+        ]
+        .map(String::from)
+        .into();
         let said = fetched(&mut tab, &odd).await;
         assert!(said.iter().all(|status| *status != 200), "{said:?}");
         assert_eq!(names(world), ["listed.test"]);
-        let refused = |line: &String| line.contains("refused") && line.contains("c2vjcmv0") && line.contains("network.allowed_domains");
+        let refused = |line: &String| {
+            line.contains("refused") && line.contains("c2vjcmv0") && line.contains("network.allowed_domains")
+        };
         assert!(world.log().iter().filter(|line| refused(line)).count() == 80, "{:?}", world.log());
         // With the start's, 512 names; the last of these are too many.
         let wild: Vec<String> = (0..520).map(|n| format!("http://{}.wild.test/", secret(n))).collect();
@@ -125,7 +141,9 @@ fn no_other_resolver_is_reached_by_any_protocol() {
             // Nothing inside answers by the classic protocol either, and no packet leaves.
             inside.run(|| {
                 let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
-                for resolver in ["1.1.1.1:53", "8.8.8.8:443", "224.0.0.251:5353", "224.0.0.252:5355", "10.0.0.5:137"] {
+                for resolver in
+                    ["1.1.1.1:53", "8.8.8.8:443", "224.0.0.251:5353", "224.0.0.252:5355", "10.0.0.5:137"]
+                {
                     assert!(socket.send_to(b"question", resolver).is_err(), "{resolver}");
                 }
                 assert!(std::net::TcpStream::connect("1.1.1.1:853").is_err());
@@ -154,7 +172,9 @@ fn every_address_behind_a_name_is_judged_and_no_other_is_dialled() {
         // A tunnel is judged in the same way, and stays with its address when the name gets another one.
         let inside = Inside::new(world);
         let ask = |name: &str, path: &str| {
-            inside.say(format!("CONNECT {name}.test:80 HTTP/1.1\r\n\r\nGET /{path} HTTP/1.1\r\nHost: x\r\n\r\n"))
+            inside.say(format!(
+                "CONNECT {name}.test:80 HTTP/1.1\r\n\r\nGET /{path} HTTP/1.1\r\nHost: x\r\n\r\n"
+            ))
         };
         assert!(ask("mixed", "tunnelled").contains(&format!("the canary of {PUBLIC}:80")));
         let mut tunnel = inside.connect().unwrap();
@@ -162,7 +182,8 @@ fn every_address_behind_a_name_is_judged_and_no_other_is_dialled() {
         let mut established = [0; 39];
         std::io::Read::read_exact(&mut tunnel, &mut established).unwrap();
         assert!(ask("rebound", "by-rebound").contains("Rule: metadata-addresses"));
-        std::io::Write::write_all(&mut tunnel, b"GET /in-the-old-tunnel HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        std::io::Write::write_all(&mut tunnel, b"GET /in-the-old-tunnel HTTP/1.1\r\nHost: x\r\n\r\n")
+            .unwrap();
         let mut answer = String::new();
         std::io::Read::read_to_string(&mut tunnel, &mut answer).unwrap();
         assert!(answer.contains(&format!("the canary of {PUBLIC}:80")), "{answer}");

@@ -232,7 +232,9 @@ fn no_way_that_a_page_has_of_asking_reaches_a_forbidden_address() {
             // The last of each is the control: it must arrive.
             let hosts = || hosts.iter().chain([&PUBLIC]);
             let tried = |host: &str| {
-                format!("{{ const U = `http://{host}/by/{tag}`, W = U.replace('http', 'ws'); try {{ {vehicle} }} catch (e) {{}} }}")
+                format!(
+                    "{{ const U = `http://{host}/by/{tag}`, W = U.replace('http', 'ws'); try {{ {vehicle} }} catch (e) {{}} }}"
+                )
             };
             if ["form", "open"].contains(&name) {
                 windows.extend(hosts().map(|host| format!("(() => {{ {ADD} {} }})()", tried(host))));

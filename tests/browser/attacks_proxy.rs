@@ -66,13 +66,19 @@ fn a_smuggled_host_name_is_refused_before_anybody_is_asked_for_it() {
             b"",
         ];
         for host in hosts {
-            for (before, after) in [("CONNECT ", ":80 HTTP/1.1\r\n\r\n"), ("GET http://", "/ HTTP/1.1\r\n\r\n")] {
+            for (before, after) in
+                [("CONNECT ", ":80 HTTP/1.1\r\n\r\n"), ("GET http://", "/ HTTP/1.1\r\n\r\n")]
+            {
                 let answer = inside.say([before.as_bytes(), host, after.as_bytes()].concat());
                 let status = answer.get(9..12);
                 // A slash or a question mark ends the host of a URL: what is before it is asked for, as it stands.
                 let url = after.starts_with('/') && (host.contains(&b'/') || host.contains(&b'?'));
                 let expected: &[&str] = if url { &["200"] } else { &["400", "403"] };
-                assert!(expected.contains(&status.unwrap_or_default()), "{:?}: {answer}", String::from_utf8_lossy(host));
+                assert!(
+                    expected.contains(&status.unwrap_or_default()),
+                    "{:?}: {answer}",
+                    String::from_utf8_lossy(host)
+                );
             }
         }
         for port in ["0", "65536", "-1", "+80", "80x", "80:80", "0x50", "080", "\u{663}", " 80", ""] {
@@ -85,7 +91,10 @@ fn a_smuggled_host_name_is_refused_before_anybody_is_asked_for_it() {
         assert!(inside.say("CONNECT UPPER.Test:80 HTTP/1.1\r\n\r\n").contains(" 200 "));
         assert!(inside.say("CONNECT xn--vil-red.test:80 HTTP/1.1\r\n\r\n").contains(" 200 "));
         let asked = world.canary.names();
-        assert!(asked.contains(&"upper.test 1".to_owned()) && asked.contains(&"xn--vil-red.test 1".to_owned()), "{asked:?}");
+        assert!(
+            asked.contains(&"upper.test 1".to_owned()) && asked.contains(&"xn--vil-red.test 1".to_owned()),
+            "{asked:?}"
+        );
         control(world, &inside);
         silent(world);
     });
@@ -130,7 +139,13 @@ fn a_second_request_behind_an_ambiguous_one_is_never_carried_out() {
             assert!(answer.matches("HTTP/1.1").count() <= 1, "{answer}");
             until("the first is carried out", || world.canary.asked().len() > before);
         }
-        for chunks in ["3;evil=\"\r\n\"\r\nabc\r\n0\r\n\r\n", "3 \r\nabc\r\n0\r\n\r\n", "0x3\r\nabc\r\n0\r\n\r\n", "3\nabc\n0\n\n", "0\r\nX: y\r\n\r\n"] {
+        for chunks in [
+            "3;evil=\"\r\n\"\r\nabc\r\n0\r\n\r\n",
+            "3 \r\nabc\r\n0\r\n\r\n",
+            "0x3\r\nabc\r\n0\r\n\r\n",
+            "3\nabc\n0\n\n",
+            "0\r\nX: y\r\n\r\n",
+        ] {
             inside.say(format!("POST http://control.test/chunks HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}{second}"));
         }
         // No other protocol on the same connection.
@@ -139,7 +154,8 @@ fn a_second_request_behind_an_ambiguous_one_is_never_carried_out() {
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
         let heads = world.canary.heads();
         assert!(heads.iter().any(|head| head.starts_with("GET /upgrade ")), "{heads:?}");
-        let foreign = |head: &&String| head.contains("smuggled") || head.to_ascii_lowercase().contains("upgrade: ");
+        let foreign =
+            |head: &&String| head.contains("smuggled") || head.to_ascii_lowercase().contains("upgrade: ");
         assert_eq!(heads.iter().find(foreign), None);
         assert!(inside.say("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").starts_with("HTTP/1.1 400 "));
         silent(world);
@@ -160,7 +176,10 @@ fn a_request_for_one_host_does_not_carry_the_name_of_another() {
         ] {
             assert!(inside.say(head).starts_with("HTTP/1.1 400 "), "{head}");
         }
-        for head in ["GET /front HTTP/1.1\r\nHost: control.test\r\n\r\n", "GET https://control.test/front HTTP/1.1\r\n\r\n"] {
+        for head in [
+            "GET /front HTTP/1.1\r\nHost: control.test\r\n\r\n",
+            "GET https://control.test/front HTTP/1.1\r\n\r\n",
+        ] {
             assert!(inside.say(head).starts_with("HTTP/1.1 403 "), "{head}");
         }
         assert_eq!(world.canary.asked(), Vec::<String>::new());
@@ -168,8 +187,14 @@ fn a_request_for_one_host_does_not_carry_the_name_of_another() {
         inside.say("GET http://control.test/front HTTP/1.0\r\n\r\n");
         assert!(world.canary.heads()[0].contains("Host: control.test\r\n"), "{:?}", world.canary.heads());
         // In a tunnel the proxy sees nothing: what it has judged is the address, and that is where the bytes go.
-        inside.say("CONNECT control.test:80 HTTP/1.1\r\n\r\nGET /inner HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n");
-        assert!(world.canary.asked().contains(&format!("{PUBLIC}:80 GET /inner")), "{:?}", world.canary.asked());
+        inside.say(
+            "CONNECT control.test:80 HTTP/1.1\r\n\r\nGET /inner HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n",
+        );
+        assert!(
+            world.canary.asked().contains(&format!("{PUBLIC}:80 GET /inner")),
+            "{:?}",
+            world.canary.asked()
+        );
         silent(world);
     });
 }
@@ -204,7 +229,13 @@ fn the_way_out_speaks_one_protocol_and_stands_alone() {
     in_world(&[], async |world| {
         let inside = inside(world);
         let socks4 = [4, 1, 0, 80, 10, 0, 0, 5, 0];
-        for words in [&[5, 1, 0][..], &[5, 3, 0, 1, 10, 0, 0, 5, 0, 80], &socks4, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"SSH-2.0-x\r\n\r\n"] {
+        for words in [
+            &[5, 1, 0][..],
+            &[5, 3, 0, 1, 10, 0, 0, 5, 0, 80],
+            &socks4,
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+            b"SSH-2.0-x\r\n\r\n",
+        ] {
             let answer = inside.say([words, b"\r\n\r\n"].concat());
             assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400 "), "{words:?}: {answer}");
         }
@@ -233,7 +264,9 @@ fn a_port_that_a_session_listens_on_is_its_own() {
         let second = world.session();
         let two = Inside::beside(world, &known);
         let listener = one.run(|| TcpListener::bind("0.0.0.0:4444").unwrap());
-        let port = |port: u16| ["127.0.0.1", "0.0.0.0", "127.0.0.2", PUBLIC, "10.0.0.5"].map(|host| format!("{host}:{port}"));
+        let port = |port: u16| {
+            ["127.0.0.1", "0.0.0.0", "127.0.0.2", PUBLIC, "10.0.0.5"].map(|host| format!("{host}:{port}"))
+        };
         assert!(one.run(|| TcpStream::connect("127.0.0.1:4444")).is_ok(), "it does listen");
         for address in port(4444) {
             assert!(TcpStream::connect(&address).is_err(), "the machine reaches {address}");
@@ -278,7 +311,9 @@ fn a_port_scan_reaches_no_port_that_is_not_listed_and_is_written_down_in_a_bound
             .collect();
         assert!(inside.say("").contains("Rule: network.connections\n"));
         drop(holders);
-        until("there is room again", || inside.say("GET http://control.test/control HTTP/1.1\r\n\r\n").contains("the canary of"));
+        until("there is room again", || {
+            inside.say("GET http://control.test/control HTTP/1.1\r\n\r\n").contains("the canary of")
+        });
     });
 }
 
@@ -290,10 +325,15 @@ fn what_goes_to_an_allowed_host_is_counted_by_host_and_ends_at_the_budget() {
         let session = world.session_under("small");
         let inside = Inside::new(world);
         let body = "x".repeat(9000);
-        let head = format!("POST http://drop.test/in?secret HTTP/1.1\r\nContent-Length: {}\r\n\r\n", body.len());
-        assert!(inside.say(format!("{head}{body}")).contains("the canary of"));
-        let ended = |line: &String| line.contains("ended") && line.contains("host=drop.test") && line.contains("bytes_out=90");
-        until(&format!("the bytes in {:?}", world.log()), || world.log().iter().any(|line| ended(line)));
+        let head =
+            format!("POST http://drop.test/in?secret HTTP/1.1\r\nContent-Length: {}\r\n\r\n", body.len());
+        // The canary ends without reading the body, which may cost the sender the answer.
+        inside.say(format!("{head}{body}"));
+        world.canary.hears("POST /in?secret");
+        let ended = |line: &String| {
+            line.contains("ended") && line.contains("host=drop.test") && line.contains("bytes_out=90")
+        };
+        until(&format!("the bytes in {:?}", world.log()), || world.log().iter().any(ended));
         assert!(!world.log().iter().any(|line| line.contains("secret")), "{:?}", world.log());
         let large = "x".repeat(70_000);
         inside.say(format!("CONNECT drop.test:80 HTTP/1.1\r\n\r\n{large}"));
@@ -302,7 +342,9 @@ fn what_goes_to_an_allowed_host_is_counted_by_host_and_ends_at_the_budget() {
         let mut tab = world.client(&session).await;
         let said = tab.navigate("http://drop.test/by-page").await;
         assert!(!tab.text().await.contains("the canary of"), "{said}");
-        assert!(!world.canary.asked().iter().any(|asked| asked.contains("/more") || asked.contains("/by-page")));
+        assert!(
+            !world.canary.asked().iter().any(|asked| asked.contains("/more") || asked.contains("/by-page"))
+        );
     });
 }
 

@@ -72,10 +72,7 @@ pub(crate) fn in_world(named: &'static [u16], test: impl AsyncFnOnce(&World) + S
 }
 
 /// Runs `test` in a world with the shell, then in one with the whole Chromium.
-pub(crate) fn in_both_worlds(
-    named: &'static [u16],
-    test: impl AsyncFn(&World) + Clone + Send + 'static,
-) {
+pub(crate) fn in_both_worlds(named: &'static [u16], test: impl AsyncFn(&World) + Clone + Send + 'static) {
     for engine in [Engine::Shell, Engine::Full] {
         let test = test.clone();
         in_world_of(Making { engine, named, ..Making::USUAL }, async move |world| test(world).await);
@@ -115,7 +112,8 @@ fn serve(place: &Place, making: &Making) -> Server {
     std::fs::create_dir(&policies).unwrap();
     for (name, text) in making.policies {
         let parent = making.engine.policy();
-        std::fs::write(policies.join(format!("{name}.toml")), format!("extends = '{parent}'\n{text}")).unwrap();
+        std::fs::write(policies.join(format!("{name}.toml")), format!("extends = '{parent}'\n{text}"))
+            .unwrap();
     }
     let mut script = format!(
         "RUST_LOG=error,egress=info exec \"$@\" --config '{}' --policies '{}'",
@@ -225,6 +223,20 @@ impl Tab {
             }
             self.events.push_back(message);
         }
+    }
+
+    /// A call to the page whose answer is of interest later, or never comes.
+    pub(crate) async fn send_only(&mut self, method: &str, params: Value) {
+        self.last += 1;
+        let message = json!({"id": self.last, "sessionId": self.page, "method": method, "params": params});
+        self.socket.send(Message::text(message.to_string())).await.unwrap();
+    }
+
+    /// Every answer that has come by the time that the browser answers one more call.
+    pub(crate) async fn settle(&mut self) -> Vec<Value> {
+        self.browser("Target.getTargets", json!({})).await;
+        let answer = |message: &Value| message["id"].is_number();
+        self.events.drain(..).filter(answer).collect()
     }
 
     /// A call to the browser, and its whole answer.

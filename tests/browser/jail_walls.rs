@@ -225,6 +225,14 @@ said["mknod"] = call(133, b"/workspace/sda", 0o60666, 0x800)
 said["netlink"] = sock(socket.AF_NETLINK, socket.SOCK_RAW, 0)
 said["packet"] = sock(socket.AF_PACKET, socket.SOCK_RAW, 0)
 said["raw"] = sock(socket.AF_INET, socket.SOCK_RAW, 6)
+said["echo"] = sock(socket.AF_INET, socket.SOCK_DGRAM, 1)
+said["echo by hand"] = sock(socket.AF_INET, socket.SOCK_RAW, 1)
+said["echo of the sixth"] = sock(socket.AF_INET6, socket.SOCK_DGRAM, 58)
+said["group membership by hand"] = sock(socket.AF_INET, socket.SOCK_RAW, 2)
+said["sctp"] = sock(socket.AF_INET, socket.SOCK_STREAM, 132)
+said["udplite"] = sock(socket.AF_INET, socket.SOCK_DGRAM, 136)
+said["mptcp"] = sock(socket.AF_INET, socket.SOCK_STREAM, 262)
+said["vsock"] = sock(40, socket.SOCK_STREAM, 0)
 said["interface flags"] = call(16, socket.socket(socket.AF_INET, socket.SOCK_DGRAM).fileno(), 0x8914, 0)
 # Into a directory and out of it by the classic way: what is reached is the image's root.
 before = sorted(os.listdir("/"))
@@ -244,7 +252,7 @@ except OSError as e:
 print(said)
 "#;
 
-/// BRW-19: a program in the browser's place, with all that its list allows.
+/// BRW-19, NET-09: a program in the browser's place, with all that its list allows.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_user_namespace_that_a_browser_may_make_opens_no_other_door() {
     let mut policy: Policy = plain();

@@ -8,10 +8,14 @@
 
 mod attacks_brw;
 mod attacks_canary;
+mod attacks_caps;
 mod attacks_cases;
+mod attacks_cdp;
+mod attacks_controls;
 mod attacks_dns;
 mod attacks_inside;
 mod attacks_iso;
+mod attacks_iso_leaks;
 mod attacks_names;
 mod attacks_net;
 mod attacks_proxy;
