@@ -105,7 +105,7 @@ def sessions(place, status: str) -> list[str]:
     """Ids of the sessions of a status."""
     _, variables = place
     url = f"{variables['AWS_ENDPOINT_URL_BEDROCK_AGENTCORE']}/v1/sessions?status={status}"
-    asked = urllib.request.Request(url, headers={"authorization": f"Bearer {variables['AWS_ACCESS_KEY_ID']}"})
+    asked = urllib.request.Request(url, headers={"authorization": f"Bearer {variables['CLOISTER_TOKEN']}"})
     with urllib.request.urlopen(asked) as answer:
         return [session["id"] for session in json.load(answer)["sessions"]]
 
