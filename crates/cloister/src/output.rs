@@ -25,14 +25,13 @@ impl Output {
 
     /// One JSON value and a line end.
     pub(crate) fn json(self, value: &Value) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        serde_json::to_writer_pretty(&mut out, value)?;
-        writeln!(out)
+        self.line(&serde_json::to_string_pretty(value)?)
     }
 
-    /// Text as it is, with a line end.
+    /// Text as it is, with a line end. In one piece: who reads the first line and goes must not make the rest of a server's
+    /// announcement fail.
     pub(crate) fn line(self, text: &str) -> io::Result<()> {
-        writeln!(io::stdout().lock(), "{text}")
+        io::stdout().lock().write_all(format!("{text}\n").as_bytes())
     }
 
     /// Rows under a heading, in columns as wide as they need to be.
