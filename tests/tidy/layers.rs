@@ -5,15 +5,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::{Table, Value};
 
 /// The crates below `crates/`, and which of each other they may use.
-const ARROWS: [(&str, &[&str]); 6] = [
+const ARROWS: [(&str, &[&str]); 7] = [
     ("cloister-browser", &["cloister-core"]),
     ("cloister-core", &[]),
     ("cloister-jail", &[]),
     ("cloister-process", &["cloister-core", "cloister-jail"]),
+    ("cloister-wasm", &["cloister-core", "cloister-jail"]),
     ("cloister-gateway", &["cloister-core"]),
     (
         "cloister",
-        &["cloister-browser", "cloister-core", "cloister-gateway", "cloister-jail", "cloister-process"],
+        &[
+            "cloister-browser",
+            "cloister-core",
+            "cloister-gateway",
+            "cloister-jail",
+            "cloister-process",
+            "cloister-wasm",
+        ],
     ),
 ];
 
