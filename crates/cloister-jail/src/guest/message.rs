@@ -258,7 +258,7 @@ impl Report {
         }
         let mut left = FILES;
         let fit = self.files.iter().take_while(|file| {
-            // Escaped, a path has at most twice its length: control characters are not in it (`init/path.rs`).
+            // Escaped, a path has at most twice its length: control characters are not in it (`guest/path.rs`).
             let size = 2 * file.path.len() + 64;
             left.checked_sub(size).inspect(|rest| left = *rest).is_some()
         });

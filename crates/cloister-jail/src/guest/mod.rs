@@ -1,5 +1,8 @@
-//! The guest protocol (`sandbox-images/PROTOCOL.md`): one framing, and the messages of the control and the cell channel.
+//! The guest protocol (`sandbox-images/PROTOCOL.md`): one framing, the messages of the control and the cell channel, and what the file
+//! tools answer wherever they run.
 
 pub mod cell;
 pub mod frame;
 pub mod message;
+pub mod path;
+pub mod tools;

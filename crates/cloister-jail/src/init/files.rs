@@ -1,18 +1,15 @@
 //! The file tools, run by init inside the sandbox: the kernel resolves every path in the sandbox's own root, as the guest's user.
 
-use super::path::{printable, resolve, show};
 use crate::guest::frame::CONTROL;
 use crate::guest::message::{ListedEntry, ToolResult, WriteFile};
+use crate::guest::path::{printable, resolve, show};
+use crate::guest::tools::{self, Listing};
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Entries of one listing (FS-17: a directory may have a million).
-const LISTED: usize = 10_000;
-/// Bytes of them, since names may be long: what one message may have, but for its frame.
-const LISTING: usize = CONTROL.json - 1024;
 /// statfs(2): procfs. Its files look regular and speak of init itself.
 const PROC_SUPER_MAGIC: nix::libc::c_long = 0x9fa0;
 
@@ -20,11 +17,7 @@ const PROC_SUPER_MAGIC: nix::libc::c_long = 0x9fa0;
 pub(super) fn read_whole(workspace: &str, text: &str, room: usize) -> Result<Vec<u8>, String> {
     let (mut file, size) = open(workspace, text)?;
     if size > room as u64 {
-        let advice = if room == CONTROL.blob { "download it in ranges" } else { "read fewer files at once" };
-        return Err(format!(
-            "{text}: the file has {size} bytes, and with it the answer would have more than the {} that it carries; {advice}",
-            CONTROL.blob
-        ));
+        return Err(tools::too_large_to_read(text, size, room));
     }
     let mut data = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
     // The file may grow while it is read; what comes after the limit is not ours to carry.
@@ -67,10 +60,10 @@ fn open(workspace: &str, text: &str) -> Result<(File, u64), String> {
     let meta = file.metadata().map_err(|e| describe(text, &e))?;
     let procfs = nix::sys::statfs::fstatfs(&file).is_ok_and(|fs| fs.filesystem_type().0 == PROC_SUPER_MAGIC);
     if meta.is_dir() {
-        return Err(format!("{text}: is a directory; list it instead"));
+        return Err(tools::is_directory(text));
     }
     if !meta.is_file() || procfs {
-        return Err(format!("{text}: not a regular file"));
+        return Err(tools::no_file(text));
     }
     Ok((file, meta.len()))
 }
@@ -80,11 +73,8 @@ fn open(workspace: &str, text: &str) -> Result<(File, u64), String> {
 /// `most`: bytes of one file. Init's own limit is the host's, so what holds for a guest's files is checked here.
 pub(super) fn write_all(workspace: &str, files: &[WriteFile], blob: &[u8], most: u64) -> ToolResult {
     let mut undo = Undo::default();
-    let too_large = files.iter().find(|file| file.len > most);
-    let written = match too_large {
-        Some(file) => {
-            Err(format!("{}: has {} bytes, and one file may have at most {most}", file.path, file.len))
-        }
+    let written = match tools::too_large_to_write(files, most) {
+        Some(message) => Err(message),
         None => stage_and_rename(workspace, files, blob, &mut undo),
     };
     match written {
@@ -106,13 +96,8 @@ fn stage_and_rename(
     undo: &mut Undo,
 ) -> Result<Vec<(String, u64)>, String> {
     let mut staged: Vec<(PathBuf, PathBuf)> = Vec::new();
-    let mut rest = blob;
-    for (n, file) in files.iter().enumerate() {
-        let length = usize::try_from(file.len).unwrap_or(usize::MAX);
-        let Some((data, after)) = rest.split_at_checked(length) else {
-            return Err(format!("{}: the request holds less than its {length} bytes", file.path));
-        };
-        rest = after;
+    let contents = tools::contents(files, blob)?;
+    for (n, (file, data)) in files.iter().zip(contents).enumerate() {
         let target = resolve(workspace, &file.path).map_err(|e| format!("{}: {e}", file.path))?;
         if file.path.ends_with('/') || target.is_dir() {
             return Err(format!("{}: is a directory", file.path));
@@ -205,12 +190,9 @@ pub(super) fn list(workspace: &str, text: &str) -> ToolResult {
         Ok(entries) => entries,
         Err(e) => return ToolResult::Failed { message: describe(text, &e) },
     };
-    let mut listed = Vec::new();
-    let mut room = LISTING;
-    let mut truncated = false;
+    let mut listing = Listing::default();
     for entry in entries.flatten() {
-        if listed.len() == LISTED {
-            truncated = true;
+        if !listing.has_room() {
             break;
         }
         let Ok(meta) = entry.metadata() else { continue };
@@ -220,42 +202,25 @@ pub(super) fn list(workspace: &str, text: &str) -> ToolResult {
             t if t.is_symlink() => "symlink",
             _ => "other",
         };
-        let entry = ListedEntry {
+        listing.add(ListedEntry {
             name: printable(&entry.file_name()),
             path: show(workspace, &entry.path()),
             kind: kind.into(),
             size: if meta.is_file() { meta.len() } else { 0 },
             modified: meta.mtime(),
-        };
-        // With its comma.
-        let size = serde_json::to_vec(&entry).map_or(0, |json| json.len() + 1);
-        let Some(rest) = room.checked_sub(size) else {
-            truncated = true;
-            break;
-        };
-        room = rest;
-        listed.push(entry);
+        });
     }
-    listed.sort_by(|a, b| a.name.cmp(&b.name));
-    ToolResult::Listing { entries: listed, truncated }
+    listing.finish()
 }
 
 pub(super) fn describe(path: &str, error: &io::Error) -> String {
     format!("{path}: {}", reason(error))
 }
 
-/// The errno's own words, without Rust's "(os error 2)", and with advice where there is some.
+/// The errno's own words, without Rust's "(os error 2)".
 pub(super) fn reason(error: &io::Error) -> String {
-    use nix::errno::Errno;
-    match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::ENOENT) => "no such file or directory".into(),
-        Some(Errno::ENOSPC) => "disk quota: the session's storage is full; remove files first".into(),
-        Some(Errno::EROFS) => {
-            "read-only: the image cannot be changed; use the workspace, the home directory or /tmp".into()
-        }
-        Some(errno) => errno.desc().to_lowercase(),
-        None => error.to_string(),
-    }
+    let errno = error.raw_os_error().map(nix::errno::Errno::from_raw);
+    errno.map_or_else(|| error.to_string(), tools::reason)
 }
 
 #[cfg(test)]

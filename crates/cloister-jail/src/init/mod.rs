@@ -20,7 +20,6 @@ mod events;
 mod files;
 mod name;
 mod output;
-mod path;
 mod process;
 mod remove;
 mod requests;

@@ -1,9 +1,9 @@
 //! Removal of files and trees: by descriptors, so that no link is followed, and to a limited depth.
 
 use super::files::reason;
-use super::path::resolve;
-use crate::guest::frame::CONTROL;
 use crate::guest::message::ToolResult;
+use crate::guest::path::resolve;
+use crate::guest::tools::{self, REMOVED as DEPTH};
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -14,20 +14,10 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 
-/// Levels of a tree. Each costs init a descriptor and a stack frame, and the kernel a walk up to the root for Landlock: a guest's tree
-/// of 30,000 levels would keep init, which also keeps the time, busy for minutes.
-const DEPTH: usize = 128;
-
-/// Bytes of an answer's line for a path that could not be removed, but for the path itself.
-const LINE: usize = 160;
-
 /// Removes files and trees. A symbolic link is removed, not followed.
 pub(super) fn remove(workspace: &str, paths: &[String]) -> ToolResult {
-    // Before anything is gone: the answer names every path, and must fit one message.
-    let lines = paths.iter().map(|path| serde_json::to_vec(path).map_or(0, |json| json.len()) + LINE);
-    if lines.sum::<usize>() > CONTROL.json {
-        let message = format!("{} paths are too many at once; nothing was removed", paths.len());
-        return ToolResult::Failed { message };
+    if let Some(refused) = tools::too_many_to_remove(paths) {
+        return refused;
     }
     let mut removed = Vec::new();
     let mut failed = Vec::new();
@@ -48,7 +38,7 @@ fn remove_one(workspace: &str, text: &str) -> Result<(), String> {
     }
     // By identity: there are many ways to write one directory.
     if fs::metadata(workspace).is_ok_and(|w| (w.dev(), w.ino()) == (meta.dev(), meta.ino())) {
-        return Err("is the workspace itself; remove what is in it".into());
+        return Err(tools::THE_WORKSPACE.into());
     }
     let emptied = Dir::open(&path, DIRECTORY, Mode::empty())
         .map_err(Failure::Os)
@@ -56,9 +46,7 @@ fn remove_one(workspace: &str, text: &str) -> Result<(), String> {
     match emptied {
         Ok(()) => fs::remove_dir(&path).map_err(|e| reason(&e)),
         Err(Failure::Os(errno)) => Err(reason(&io::Error::from(errno))),
-        Err(Failure::TooDeep) => {
-            Err(format!("is deeper than {DEPTH} levels; remove it with a command (rm -rf)"))
-        }
+        Err(Failure::TooDeep) => Err(tools::too_deep()),
     }
 }
 
@@ -95,6 +83,7 @@ fn empty(directory: &mut Dir, levels: usize) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guest::frame::CONTROL;
 
     fn outcome(root: &str, paths: &[&str]) -> (Vec<String>, Vec<(String, String)>) {
         let paths: Vec<String> = paths.iter().map(|&p| p.to_owned()).collect();

@@ -1,19 +1,12 @@
 //! Which files a call created or changed: the workspace looked at before and after it.
 
-use super::path::show;
 use crate::guest::message::Changed;
+use crate::guest::path::show;
+use crate::guest::tools::{self, REPORTED as ENTRIES, REPORTED_LEVELS as DEPTH, is_skipped};
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-
-/// Entries looked at per snapshot. A workspace with a million files would otherwise make every call slow (FS-17).
-const ENTRIES: usize = 20_000;
-/// Depth of directories looked at.
-const DEPTH: usize = 16;
-/// Folders that tools fill with files nobody asked for.
-const SKIPPED: [&str; 8] =
-    ["node_modules", "__pycache__", ".git", ".venv", ".cache", ".ipynb_checkpoints", ".pytest_cache", ".npm"];
 
 /// What identifies a version of a file. The change time cannot be set by programs, unlike the modification time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +40,7 @@ impl Snapshot {
             *budget -= 1;
             let Ok(kind) = entry.file_type() else { continue };
             if kind.is_dir() {
-                let skipped = entry.file_name().to_str().is_some_and(|name| SKIPPED.contains(&name));
+                let skipped = is_skipped(entry.file_name().as_encoded_bytes());
                 if depth > 0 && !skipped {
                     self.walk(&entry.path(), depth - 1, budget);
                 }
@@ -66,7 +59,7 @@ impl Snapshot {
 
     /// What is new or different in `after`, by path, at most `limit`; and whether there was more.
     pub(super) fn changes(&self, after: &Self, workspace: &str, limit: usize) -> (Vec<Changed>, bool) {
-        let mut changed: Vec<Changed> = after
+        let changed = after
             .files
             .iter()
             .filter(|(path, version)| self.files.get(*path) != Some(version))
@@ -76,10 +69,7 @@ impl Snapshot {
                 created: !self.files.contains_key(path),
             })
             .collect();
-        changed.sort_by(|a, b| a.path.cmp(&b.path));
-        let truncated = changed.len() > limit;
-        changed.truncate(limit);
-        (changed, truncated)
+        tools::report(changed, limit)
     }
 }
 

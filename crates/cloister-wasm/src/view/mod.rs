@@ -1,1 +1,68 @@
 //! The files of a session, in memory: a read-only base that sessions share, and a writable tree of their own under quotas.
+//!
+//! ```text
+//!   wasi ──descriptor──▶ descriptors.rs ──┐                    ┌─▶ slab.rs ▶ node.rs ▶ content.rs   own, charged (Purse)
+//!   wasi ──path────────▶ paths.rs, open.rs ┴─▶ resolve.rs ▶ tree.rs
+//!   server ──tool──────▶ tools.rs, remove.rs ──┘               └─▶ base.rs                          shared, read-only
+//!   fork, checkpoint:   View::clone (counts only)      eviction: save.rs, load.rs      report: changes.rs
+//! ```
+//!
+//! INVARIANT: nothing here makes a system call, and no path leads out of the view: it is a map in memory. `pack.rs` alone reads the
+//! host, when an image is built.
+//! INVARIANT: nothing grows without being charged first: chunks and inodes to the [`Limits`], descriptors to their number, and a name
+//! or link target to the inode that it belongs to.
+
+mod base;
+mod changes;
+mod config;
+mod content;
+mod descriptors;
+mod errno;
+mod flags;
+mod node;
+mod open;
+mod pack;
+mod paths;
+mod resolve;
+mod slab;
+mod tools;
+mod tree;
+
+pub use base::{Base, BaseError};
+pub use changes::Mark;
+pub use config::{BadConfig, Config};
+pub use descriptors::{DirectoryEntry, Fdstat, Target, Whence};
+pub use errno::Errno;
+pub use flags::{FdFlags, OpenFlags, Rights, SetTimes};
+pub use node::Times;
+pub use open::Wanted;
+pub use resolve::{Follow, NAME, PATH};
+pub use tree::{FileType, Limits, Stat, Usage};
+
+use descriptors::Descriptors;
+use tree::Tree;
+
+/// All files of one session and its open descriptors. A clone is a session of its own that shares what neither changes.
+#[derive(Clone, Debug)]
+pub struct View {
+    tree: Tree,
+    descriptors: Descriptors,
+    workspace: String,
+}
+
+impl View {
+    /// What the session has of its limits.
+    pub fn usage(&self) -> Usage {
+        self.tree.usage()
+    }
+
+    /// The limits that it was made with.
+    pub fn limits(&self) -> Limits {
+        self.tree.limits
+    }
+
+    /// The directory that relative paths of clients are in.
+    pub fn workspace(&self) -> &str {
+        &self.workspace
+    }
+}

@@ -1,7 +1,7 @@
 //! Paths as clients write them: relative to the workspace, absolute inside the sandbox, `file://` stripped.
 //!
-//! The kernel resolves them, inside the sandbox's own root, under the guest's own id; nothing here compares strings to decide what is
-//! allowed. What cannot be a path at all is refused with a reason.
+//! The kernel resolves them, inside the sandbox's own root, under the guest's own id, or a file view does, which has no way out; nothing
+//! here compares strings to decide what is allowed. What cannot be a path at all is refused with a reason.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 
 /// Why a text is no path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum BadPath {
+pub enum BadPath {
     /// Nothing to open.
     #[error("the path is empty")]
     Empty,
@@ -25,7 +25,7 @@ pub(super) enum BadPath {
 }
 
 /// The absolute path that `text` means.
-pub(super) fn resolve(workspace: &str, text: &str) -> Result<PathBuf, BadPath> {
+pub fn resolve(workspace: &str, text: &str) -> Result<PathBuf, BadPath> {
     let text = text.strip_prefix("file://").unwrap_or(text);
     if text.is_empty() {
         return Err(BadPath::Empty);
@@ -55,7 +55,7 @@ pub(super) fn resolve(workspace: &str, text: &str) -> Result<PathBuf, BadPath> {
 }
 
 /// A path as clients get it: relative inside the workspace, absolute elsewhere, and always valid text (see [`printable`]).
-pub(super) fn show(workspace: &str, path: &Path) -> String {
+pub fn show(workspace: &str, path: &Path) -> String {
     let shown = path.strip_prefix(workspace).unwrap_or(path);
     shown.to_str().filter(|s| !s.chars().any(char::is_control)).map_or_else(
         || shown.iter().map(printable).collect::<Vec<_>>().join("/").replacen("//", "/", 1),
@@ -65,7 +65,7 @@ pub(super) fn show(workspace: &str, path: &Path) -> String {
 
 /// One name, percent-encoded where it is not UTF-8 or holds control characters or `%` together with either: losslessly, and safe in
 /// headers and terminals.
-pub(super) fn printable(name: &OsStr) -> String {
+pub fn printable(name: &OsStr) -> String {
     if let Some(text) = name.to_str()
         && !text.chars().any(char::is_control)
     {

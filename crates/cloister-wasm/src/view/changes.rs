@@ -1,0 +1,98 @@
+//! Which files a call created or changed: the workspace compared with how it was at a mark.
+
+use super::View;
+use super::node::{FIRST, Id, Node};
+use super::resolve::Follow;
+use super::tree::{FileType, Tree};
+use cloister_jail::guest::message::Changed;
+use cloister_jail::guest::path::show;
+use cloister_jail::guest::tools::{self, REPORTED, REPORTED_LEVELS, is_skipped};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// A view's files at one moment. It costs a few counts, and keeps what was removed since until it is dropped.
+#[derive(Clone, Debug)]
+pub struct Mark(Tree);
+
+struct Comparison<'a> {
+    before: &'a Tree,
+    after: &'a Tree,
+    workspace: &'a str,
+    changed: Vec<Changed>,
+    /// Entries that are still looked at.
+    budget: usize,
+}
+
+impl View {
+    /// Remembers how the files are now.
+    pub fn mark(&self) -> Mark {
+        Mark(self.tree.clone())
+    }
+
+    /// The regular files of the workspace that are new or different since `mark`, by path, at most `limit`; and whether there were more.
+    /// Symbolic links are not followed, and folders that tools fill are left out.
+    pub fn changes_since(&self, mark: &Mark, limit: usize) -> (Vec<Changed>, bool) {
+        // Most calls change no file.
+        if self.tree.tick() == mark.0.tick() {
+            return (Vec::new(), false);
+        }
+        let mut comparison = Comparison {
+            before: &mark.0,
+            after: &self.tree,
+            workspace: &self.workspace,
+            changed: Vec::new(),
+            budget: REPORTED,
+        };
+        let at = |tree: &Tree| {
+            tree.walk(Id::Own(tree.root), self.workspace.as_bytes(), Follow::No)
+                .ok()
+                .and_then(|found| found.id)
+        };
+        if let Some(now) = at(&self.tree) {
+            comparison.walk(at(&mark.0), now, Path::new(&self.workspace), REPORTED_LEVELS);
+        }
+        tools::report(comparison.changed, limit)
+    }
+}
+
+impl Comparison<'_> {
+    fn walk(&mut self, before: Option<Id>, now: Id, path: &Path, levels: usize) {
+        let after = self.after;
+        let mut below: Vec<(Option<Id>, Id, PathBuf)> = Vec::new();
+        // What cannot be looked at is left out.
+        let _ = after.entries(now, FIRST, |_, name, id| {
+            let Some(left) = self.budget.checked_sub(1) else { return Ok(false) };
+            self.budget = left;
+            let old = before.and_then(|old| self.before.lookup(old, name).ok().flatten());
+            match after.file_type(id)? {
+                FileType::Directory if levels > 0 && !is_skipped(name) => {
+                    below.push((old, id, path.join(OsStr::from_bytes(name))));
+                }
+                FileType::RegularFile
+                    if version(after, id) != old.and_then(|old| version(self.before, old)) =>
+                {
+                    self.changed.push(Changed {
+                        path: show(self.workspace, &path.join(OsStr::from_bytes(name))),
+                        size: after.stat(id)?.size,
+                        created: !old
+                            .is_some_and(|old| self.before.file_type(old) == Ok(FileType::RegularFile)),
+                    });
+                }
+                _ => {}
+            }
+            Ok(true)
+        });
+        for (old, id, path) in below {
+            self.walk(old, id, &path, levels - 1);
+        }
+    }
+}
+
+/// What two views have in common if a file is the same in both. Something of a base never changes.
+fn version(tree: &Tree, id: Id) -> Option<(u64, u64)> {
+    match id {
+        Id::Own(slot) => tree.node(slot).ok().map(|Node { serial, version, .. }| (*serial, *version)),
+        Id::Base(..) => Some((0, 0)),
+    }
+}
