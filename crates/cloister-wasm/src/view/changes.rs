@@ -50,7 +50,7 @@ impl View {
                 .and_then(|found| found.id)
         };
         if let Some(now) = at(&self.tree) {
-            comparison.walk(at(&mark.0), now, Path::new(&self.workspace), REPORTED_LEVELS);
+            comparison.walk(at(&mark.0), now, Path::new(&*self.workspace), REPORTED_LEVELS);
         }
         tools::report(comparison.changed, limit)
     }

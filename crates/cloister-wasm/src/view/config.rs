@@ -54,13 +54,16 @@ impl View {
         }
         let null = create(&mut tree, "/dev/null", now)?;
         tree.create(null.0, null.1.as_bytes(), Kind::Null, Zone::Frame, now).map_err(taken("/dev/null"))?;
+        let mut roots = Vec::new();
+        let mut shape = String::new();
         // The outer ones first, whatever the order in the configuration.
         let mut writable: Vec<&String> = config.writable.iter().collect();
         writable.sort();
         for path in writable {
             let (parent, name) = create(&mut tree, path, now)?;
             let kind = Kind::Directory(Directory::new(parent));
-            tree.create(parent, name.as_bytes(), kind, Zone::Root, now).map_err(taken(path))?;
+            roots.push(tree.create(parent, name.as_bytes(), kind, Zone::Root, now).map_err(taken(path))?);
+            shape.push_str(&format!("writable {path}\n"));
         }
         let mut mounts = Vec::new();
         for (path, base) in &config.mounts {
@@ -73,9 +76,12 @@ impl View {
             }
             mounts.push(Mount { base: base.clone(), parent });
             tree.mounts = Arc::new(mounts.clone());
+            let (nodes, bytes) = base.measure();
+            shape.push_str(&format!("base {path} {nodes} {bytes}\n"));
         }
+        tree.roots = Arc::new(roots);
         let descriptors = Descriptors::new(Id::Own(tree.root));
-        Ok(Self { tree, descriptors, workspace: config.workspace.clone() })
+        Ok(Self { tree, descriptors, workspace: config.workspace.as_str().into(), shape: shape.into() })
     }
 }
 

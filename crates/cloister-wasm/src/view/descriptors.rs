@@ -107,9 +107,13 @@ impl Descriptors {
             Some(stream(Open::Stderr, Rights::WRITE)),
             Some(root),
         ];
-        let mut descriptors = Self { table, opens: BTreeMap::new() };
+        let mut descriptors = Self { table, ..Self::empty() };
         descriptors.count(root.open);
         descriptors
+    }
+
+    pub(super) fn empty() -> Self {
+        Self { table: Vec::new(), opens: BTreeMap::new() }
     }
 
     pub(super) fn get(&self, fd: u32) -> Result<&Descriptor, Errno> {

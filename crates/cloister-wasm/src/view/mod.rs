@@ -19,12 +19,16 @@ mod content;
 mod descriptors;
 mod errno;
 mod flags;
+mod load;
 mod node;
 mod open;
 mod pack;
 mod paths;
 mod resolve;
+mod save;
 mod slab;
+#[cfg(test)]
+mod tests;
 mod tools;
 mod tree;
 
@@ -34,12 +38,14 @@ pub use config::{BadConfig, Config};
 pub use descriptors::{DirectoryEntry, Fdstat, Target, Whence};
 pub use errno::Errno;
 pub use flags::{FdFlags, OpenFlags, Rights, SetTimes};
+pub use load::LoadError;
 pub use node::Times;
 pub use open::Wanted;
 pub use resolve::{Follow, NAME, PATH};
 pub use tree::{FileType, Limits, Stat, Usage};
 
 use descriptors::Descriptors;
+use std::sync::Arc;
 use tree::Tree;
 
 /// All files of one session and its open descriptors. A clone is a session of its own that shares what neither changes.
@@ -47,7 +53,9 @@ use tree::Tree;
 pub struct View {
     tree: Tree,
     descriptors: Descriptors,
-    workspace: String,
+    workspace: Arc<str>,
+    /// What of the configuration a saved view must find again.
+    shape: Arc<str>,
 }
 
 impl View {

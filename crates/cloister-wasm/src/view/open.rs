@@ -56,12 +56,12 @@ impl View {
         // Before anything is made that then could not be opened.
         self.descriptors.vacancy(self.tree.limits.open_files)?;
         let exclusive = creates && how.has(OpenFlags::EXCLUSIVE);
-        let follow = match follow {
-            _ if exclusive => Follow::No,
-            follow => trailing(path, follow),
-        };
         let start = self.directory(fd)?;
-        let found = self.tree.walk(start, path, follow)?;
+        let found = match follow {
+            _ if exclusive => self.tree.walk_to_make(start, path, Follow::No)?,
+            follow if creates => self.tree.walk_to_make(start, path, follow)?,
+            follow => self.tree.walk(start, path, trailing(path, follow))?,
+        };
         let id = match found.id {
             Some(_) if exclusive => return Err(Errno::Exist),
             Some(_) => found.existing(&self.tree)?,
@@ -98,9 +98,6 @@ impl View {
     fn make(&mut self, found: &Found<'_>, now: u64) -> Result<u32, Errno> {
         let name = found.name.as_deref().ok_or(Errno::Isdir)?;
         let parent = self.tree.writable(found.parent)?;
-        if found.slash {
-            return Err(Errno::Isdir);
-        }
         self.tree.create(parent, name, Kind::File(Content::default()), Zone::Own, now)
     }
 

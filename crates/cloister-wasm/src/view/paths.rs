@@ -55,14 +55,14 @@ impl View {
         let id = source.existing(&self.tree)?;
         let target = self.tree.walk(self.directory(new_fd)?, new, Follow::No)?;
         let (Some(name), None) = (&target.name, target.id) else { return Err(Errno::Exist) };
+        if target.slash {
+            return Err(Errno::Noent);
+        }
         let parent = self.tree.writable(target.parent)?;
         if self.tree.is_directory(id)? {
             return Err(Errno::Perm);
         }
         let Ok(slot) = self.tree.changeable(id) else { return Err(Errno::Xdev) };
-        if target.slash {
-            return Err(Errno::Noent);
-        }
         self.tree.add_link(parent, name, slot, now)
     }
 
@@ -84,10 +84,10 @@ impl View {
         }
         let found = self.tree.walk(self.directory(fd)?, path, Follow::No)?;
         let (Some(name), None) = (&found.name, found.id) else { return Err(Errno::Exist) };
-        let parent = self.tree.writable(found.parent)?;
         if found.slash {
             return Err(Errno::Noent);
         }
+        let parent = self.tree.writable(found.parent)?;
         self.tree.create(parent, name, Kind::Symlink(target.into()), Zone::Own, now).map(drop)
     }
 
@@ -96,8 +96,8 @@ impl View {
         self.check(fd, Rights::REMOVE_DIRECTORY)?;
         let found = self.tree.walk(self.directory(fd)?, path, Follow::No)?;
         let id = found.id.ok_or(Errno::Noent)?;
-        // What a path ending with a dot means cannot be removed under that name.
-        let name = found.name.as_ref().ok_or(Errno::Inval)?;
+        // What a path ending with dots means cannot be removed under that name. Above, there is always something in it.
+        let name = found.name.as_ref().ok_or(if found.up { Errno::Notempty } else { Errno::Inval })?;
         if !self.tree.is_directory(id)? {
             return Err(Errno::Notdir);
         }
@@ -163,7 +163,11 @@ impl View {
             Some(other) => {
                 let (_, other) = self.tree.removable(to.parent, other)?;
                 match &self.tree.node(other)?.kind {
-                    Kind::Directory(_) if !is_directory => return Err(Errno::Isdir),
+                    Kind::Directory(_) if !is_directory => {
+                        // What it is in is not empty, whatever else it is.
+                        self.tree.is_outside(parent, other).map_err(|_| Errno::Notempty)?;
+                        return Err(Errno::Isdir);
+                    }
                     Kind::Directory(directory) if !directory.is_empty() => return Err(Errno::Notempty),
                     Kind::Directory(_) => {}
                     _ if is_directory => return Err(Errno::Notdir),

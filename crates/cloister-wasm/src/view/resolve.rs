@@ -24,13 +24,22 @@ pub enum Follow {
     No,
 }
 
+/// What a path is walked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Any,
+    MakeFile,
+}
+
 /// Where a path led.
 #[derive(Debug)]
 pub(super) struct Found<'p> {
     /// The directory of the last name.
     pub(super) parent: Id,
-    /// The last name; none if the path ended with `.`, `..` or is `/`.
+    /// The last name; none if the path ended with `.` or `..`, or is `/`.
     pub(super) name: Option<Cow<'p, [u8]>>,
+    /// The path ended with `..`.
+    pub(super) up: bool,
     /// What is there.
     pub(super) id: Option<Id>,
     /// The path ended with a slash: only a directory will do.
@@ -60,6 +69,26 @@ pub(super) fn is_name(name: &[u8]) -> bool {
 impl Tree {
     /// Walks from `start`. What is missing at the very end is no error.
     pub(super) fn walk<'p>(&self, start: Id, path: &'p [u8], follow: Follow) -> Result<Found<'p>, Errno> {
+        self.walk_for(start, path, follow, Purpose::Any)
+    }
+
+    /// Walks to where a file may have to be made: a slash at the end, even that of a link on the way, asks for a directory.
+    pub(super) fn walk_to_make<'p>(
+        &self,
+        start: Id,
+        path: &'p [u8],
+        follow: Follow,
+    ) -> Result<Found<'p>, Errno> {
+        self.walk_for(start, path, follow, Purpose::MakeFile)
+    }
+
+    fn walk_for<'p>(
+        &self,
+        start: Id,
+        path: &'p [u8],
+        follow: Follow,
+        purpose: Purpose,
+    ) -> Result<Found<'p>, Errno> {
         let mut path = Cow::Borrowed(path);
         check(&path)?;
         let mut at = if path.first() == Some(&b'/') { Id::Own(self.root) } else { start };
@@ -67,7 +96,7 @@ impl Tree {
             return Err(Errno::Notdir);
         }
         let (mut begin, mut hops, mut steps) = (0, 0, 0);
-        let mut found = Found { parent: at, name: None, id: Some(at), slash: false };
+        let mut found = Found { parent: at, name: None, up: false, id: Some(at), slash: false };
         loop {
             let rest = path.get(begin..).unwrap_or_default();
             let skipped = rest.iter().take_while(|byte| **byte == b'/').count();
@@ -92,9 +121,12 @@ impl Tree {
                 let to = if name == b".." { self.parent(at)? } else { at };
                 self.lookup(to, name)?;
                 at = to;
-                found = Found { parent: at, name: None, id: Some(at), slash };
+                found = Found { parent: at, name: None, up: name == b"..", id: Some(at), slash };
                 begin += length;
                 continue;
+            }
+            if slash && purpose == Purpose::MakeFile {
+                return Err(Errno::Isdir);
             }
             let id = self.lookup(at, name)?;
             let target = match id {
@@ -112,7 +144,7 @@ impl Tree {
                 if joined.first() == Some(&b'/') {
                     at = Id::Own(self.root);
                 }
-                found = Found { parent: at, name: None, id: Some(at), slash: false };
+                found = Found { parent: at, name: None, up: false, id: Some(at), slash: false };
                 path = Cow::Owned(joined);
                 begin = 0;
                 continue;
@@ -122,7 +154,7 @@ impl Tree {
                     Cow::Borrowed(path) => path.get(begin..begin + length).unwrap_or_default().into(),
                     Cow::Owned(_) => Cow::Owned(name.to_vec()),
                 };
-                return Ok(Found { parent: at, name: Some(name), id, slash });
+                return Ok(Found { parent: at, name: Some(name), up: false, id, slash });
             }
             at = id.ok_or(Errno::Noent)?;
             if !self.is_directory(at)? {

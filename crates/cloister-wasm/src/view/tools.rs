@@ -132,7 +132,7 @@ impl View {
 
     fn listing(&self, text: &str) -> Result<Listing, String> {
         let directory = match text {
-            "" | "." | "/workspace" => Path::new(&self.workspace).to_path_buf(),
+            "" | "." | "/workspace" => Path::new(&*self.workspace).to_path_buf(),
             _ => resolve(&self.workspace, text).map_err(|e| format!("{text}: {e}"))?,
         };
         let id = self.tree.find(&directory, Follow::Yes).map_err(|errno| describe(text, errno))?;
@@ -185,7 +185,7 @@ impl View {
         let path = path.as_os_str().as_bytes();
         let found = self.tree.walk(root, path, super::open::trailing(path, Follow::No)).map_err(says)?;
         let id = found.existing(&self.tree).map_err(says)?;
-        if self.tree.find(Path::new(&self.workspace), Follow::Yes) == Ok(id) {
+        if self.tree.find(Path::new(&*self.workspace), Follow::Yes) == Ok(id) {
             return Err(tools::THE_WORKSPACE.into());
         }
         // `a/..` and the like mean a directory by a way that it cannot be removed by.

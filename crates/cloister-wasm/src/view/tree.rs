@@ -81,6 +81,8 @@ pub(super) struct Tree {
     slab: Slab,
     pub(super) mounts: Arc<Vec<Mount>>,
     pub(super) root: u32,
+    /// The writable directories, in the order in which they were made.
+    pub(super) roots: Arc<Vec<u32>>,
     pub(super) limits: Limits,
     purse: Purse,
     inodes: u64,
@@ -103,7 +105,7 @@ impl Tree {
         };
         let root = slab.insert(node).unwrap_or(0);
         let purse = Purse::new(limits.bytes);
-        Self { slab, mounts: Arc::default(), root, limits, purse, inodes: 0, tick: 1 }
+        Self { slab, mounts: Arc::default(), root, roots: Arc::default(), limits, purse, inodes: 0, tick: 1 }
     }
 
     pub(super) fn usage(&self) -> Usage {
@@ -114,9 +116,9 @@ impl Tree {
         self.tick
     }
 
-    /// Numbers up to this one were given before.
-    pub(super) fn skip_to(&mut self, tick: u64) {
-        self.tick = self.tick.max(tick);
+    /// Ends the filling of a tree, which counted changes that were none: numbers up to this one were given.
+    pub(super) fn restored(&mut self, tick: u64) {
+        self.tick = tick;
     }
 
     pub(super) fn node(&self, slot: u32) -> Result<&Node, Errno> {
@@ -243,6 +245,11 @@ impl Tree {
         }
     }
 
+    /// Pays for another name.
+    pub(super) fn charge_link(&mut self) -> Result<(), Errno> {
+        self.charge(ENTRY_COST)
+    }
+
     fn charge(&mut self, bytes: u64) -> Result<(), Errno> {
         if self.inodes >= self.limits.inodes {
             return Err(Errno::Nospc);
@@ -291,7 +298,7 @@ impl Tree {
         let links = self.node(slot)?.links;
         if links > 0 {
             links.checked_add(1).ok_or(Errno::Nospc)?;
-            self.charge(ENTRY_COST)?;
+            self.charge_link()?;
         }
         self.link(parent, name, slot, now)
     }
