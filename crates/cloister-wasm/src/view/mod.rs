@@ -45,6 +45,9 @@ pub use resolve::{Follow, NAME, PATH};
 pub use tree::{FileType, Limits, Stat, Usage};
 
 use descriptors::Descriptors;
+#[cfg(test)]
+pub(crate) use tests::audit::audit;
+
 use std::sync::Arc;
 use tree::Tree;
 

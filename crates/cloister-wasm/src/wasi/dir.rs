@@ -11,6 +11,7 @@ impl Call<'_> {
     /// Fills the buffer with entries. The last one may be cut: the guest sees that the buffer is full, and asks again from there.
     pub(super) fn fd_readdir(&mut self, fd: u32, buffer: u32, length: u32, cookie: u64, out: u32) -> Done {
         self.memory.expect(out, 4)?;
+        self.memory.expect(buffer, length)?;
         let length = length.min(u32::try_from(super::IO).unwrap_or(u32::MAX));
         let room = self.memory.slice_mut(buffer, length)?;
         let mut used = 0;

@@ -21,6 +21,8 @@ mod poll;
 mod process;
 mod random;
 mod sock;
+#[cfg(test)]
+mod tests;
 
 pub use crate::view::Errno;
 pub use clock::{Deadline, Woken};

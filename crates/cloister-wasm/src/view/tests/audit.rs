@@ -6,7 +6,7 @@ use super::super::tree::ENTRY_COST;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Panics where the view contradicts itself: charges, link counts, parents, and nodes that nothing holds.
-pub(in super::super) fn audit(view: &View) {
+pub(crate) fn audit(view: &View) {
     let tree = &view.tree;
     let mut names: BTreeMap<u32, u32> = BTreeMap::new();
     let mut waiting: VecDeque<u32> = [tree.root].into();

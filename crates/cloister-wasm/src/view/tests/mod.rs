@@ -1,6 +1,6 @@
 //! What a view promises, one subject a file.
 
-mod audit;
+pub(super) mod audit;
 mod hostile;
 mod model;
 mod posix;
