@@ -7,14 +7,14 @@ use super::node::{Directory, Id, Kind, Node, Times, Zone};
 use super::slab::Slab;
 use std::sync::Arc;
 
-/// Bytes that an inode or an entry of a directory is charged beside its content: more than either takes, with the longest name.
-/// Without it a million empty directories would cost nothing.
-pub(super) const ENTRY_COST: u64 = 1024;
+/// Bytes that an inode or an entry of a directory is charged beside its content: more than either takes, with the longest name, even if
+/// it is alone in its directory (1.2 KiB). Without it a million empty directories would cost nothing.
+pub(super) const ENTRY_COST: u64 = 2048;
 
 /// What a session may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of all its files, each rounded up to 4 KiB, and 1 KiB for each entry of a directory.
+    /// Bytes of all its files, each rounded up to 4 KiB, and 2 KiB for each entry of a directory.
     pub bytes: u64,
     /// Files, directories and links.
     pub inodes: u64,

@@ -21,8 +21,11 @@ pub struct Function {
     /// Its results.
     pub results: &'static [Value],
     /// Calls it with one value for each parameter, of which a 32-bit one uses the lower half. A function without a result gives 0.
-    pub call: fn(&mut Wasi, &mut dyn Host, &mut [u8], &[u64]) -> Result<i32, Stop>,
+    pub call: Dispatch,
 }
+
+/// Calls a function on a session, its host, its memory and the values of its parameters.
+pub type Dispatch = fn(&mut Wasi, &mut dyn Host, &mut [u8], &[u64]) -> Result<i32, Stop>;
 
 impl std::fmt::Debug for Function {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

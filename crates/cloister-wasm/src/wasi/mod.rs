@@ -27,7 +27,7 @@ mod tests;
 pub use crate::view::Errno;
 pub use clock::{Deadline, Woken};
 pub use fd::{IO, VECTORS};
-pub use functions::{FUNCTIONS, Function, Value, calls};
+pub use functions::{Dispatch, FUNCTIONS, Function, Value, calls};
 pub use poll::SUBSCRIPTIONS;
 pub use random::RANDOM;
 
