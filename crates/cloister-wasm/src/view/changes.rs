@@ -12,6 +12,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// A view's files at one moment. It costs a few counts, and keeps what was removed since until it is dropped.
+///
+/// It means something for the view that it was taken of, and not for one that was brought back from before: versions are counted on
+/// from there, and could be the same for other changes.
 #[derive(Clone, Debug)]
 pub struct Mark(Tree);
 

@@ -81,7 +81,14 @@ impl View {
         }
         tree.roots = Arc::new(roots);
         let descriptors = Descriptors::new(Id::Own(tree.root));
-        Ok(Self { tree, descriptors, workspace: config.workspace.as_str().into(), shape: shape.into() })
+        let fresh = Arc::new(tree.clone());
+        Ok(Self {
+            tree,
+            descriptors,
+            workspace: config.workspace.as_str().into(),
+            fresh,
+            shape: shape.into(),
+        })
     }
 }
 

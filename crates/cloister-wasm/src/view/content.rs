@@ -21,6 +21,10 @@ impl Purse {
         Self { used: 0, limit }
     }
 
+    pub(super) fn limit(&mut self, limit: u64) {
+        self.limit = limit;
+    }
+
     pub(super) fn used(self) -> u64 {
         self.used
     }

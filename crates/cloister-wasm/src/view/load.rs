@@ -4,7 +4,6 @@
 //! other tree, and never a circle, a debt or a panic; and no length in it is believed before its bytes are there.
 
 use super::View;
-use super::config::{BadConfig, Config};
 use super::content::{CHUNK, Content};
 use super::descriptors::{Descriptor, Descriptors, Open};
 use super::errno::Errno;
@@ -35,9 +34,6 @@ pub enum LoadError {
     /// The limits are smaller than what was saved.
     #[error("the files of the session do not fit its limits: {0}")]
     Limits(#[from] Errno),
-    /// There is no view with this configuration at all.
-    #[error(transparent)]
-    Config(#[from] BadConfig),
 }
 
 struct Loading<R: Read> {
@@ -52,9 +48,12 @@ struct Loading<R: Read> {
 }
 
 impl View {
-    /// Reads a view that was saved with the same configuration.
-    pub fn load(from: impl Read, config: &Config) -> Result<Self, LoadError> {
-        let view = Self::new(config, 0)?;
+    /// Reads a view that was saved. `like` is any view of the same configuration, under the limits that hold now; of its files nothing
+    /// is taken.
+    pub fn load(from: impl Read, like: &Self) -> Result<Self, LoadError> {
+        let mut tree = (*like.fresh).clone();
+        tree.limit(like.limits());
+        let view = Self { tree, descriptors: Descriptors::empty(), ..like.clone() };
         let (slots, waiting) = (Vec::new(), VecDeque::new());
         let from = BufReader::new(from);
         Loading { from, sum: crc32fast::Hasher::new(), view, slots, waiting, tick: 0 }.all()

@@ -12,6 +12,7 @@
 //! INVARIANT: nothing grows without being charged first: chunks and inodes to the [`Limits`], descriptors to their number, and a name
 //! or link target to the inode that it belongs to.
 
+mod access;
 mod base;
 mod changes;
 mod config;
@@ -57,6 +58,8 @@ pub struct View {
     tree: Tree,
     descriptors: Descriptors,
     workspace: Arc<str>,
+    /// The tree as it was made, without any files of a session.
+    fresh: Arc<Tree>,
     /// What of the configuration a saved view must find again.
     shape: Arc<str>,
 }
@@ -70,6 +73,13 @@ impl View {
     /// The limits that it was made with.
     pub fn limits(&self) -> Limits {
         self.tree.limits
+    }
+
+    /// The same files under other limits. What is there already stays, even above them.
+    #[must_use]
+    pub fn limited(mut self, limits: Limits) -> Self {
+        self.tree.limit(limits);
+        self
     }
 
     /// The directory that relative paths of clients are in.

@@ -108,6 +108,11 @@ impl Tree {
         Self { slab, mounts: Arc::default(), root, roots: Arc::default(), limits, purse, inodes: 0, tick: 1 }
     }
 
+    pub(super) fn limit(&mut self, limits: Limits) {
+        self.limits = limits;
+        self.purse.limit(limits.bytes);
+    }
+
     pub(super) fn usage(&self) -> Usage {
         Usage { bytes: self.purse.used(), inodes: self.inodes }
     }

@@ -365,9 +365,7 @@ proptest! {
         // And a saved view is the same view.
         let mut saved = Vec::new();
         both.view.save(&mut saved).unwrap();
-        let mut limits = config(LIMITS);
-        limits.limits = both.view.limits();
-        let loaded = View::load(saved.as_slice(), &limits).unwrap();
+        let loaded = View::load(saved.as_slice(), &both.view).unwrap();
         audit::audit(&loaded);
         let mut again = Vec::new();
         loaded.save(&mut again).unwrap();

@@ -35,7 +35,7 @@ fn a_session_that_was_put_aside_finds_its_files_and_its_descriptors_again() {
     let bytes = saved(&view);
     // Holes and zeros are not written.
     assert!(bytes.len() < 110_000, "{}", bytes.len());
-    let mut again = View::load(bytes.as_slice(), &config(LIMITS)).unwrap();
+    let mut again = View::load(bytes.as_slice(), &super::view(LIMITS)).unwrap();
     audit::audit(&again);
     assert_eq!(again.usage(), view.usage());
     assert!(saved(&again) == bytes);
@@ -62,16 +62,19 @@ fn a_session_that_was_put_aside_finds_its_files_and_its_descriptors_again() {
 #[test]
 fn a_saved_view_belongs_to_its_image_and_its_limits() {
     let bytes = saved(&filled());
+    let load = |config: &Config| View::load(bytes.as_slice(), &View::new(config, 0).unwrap());
     let mut other = config(LIMITS);
     other.writable.push("/data".into());
-    assert!(matches!(View::load(bytes.as_slice(), &other), Err(LoadError::Shape)));
+    assert!(matches!(load(&other), Err(LoadError::Shape)));
     other = config(LIMITS);
     other.mounts.clear();
-    assert!(matches!(View::load(bytes.as_slice(), &other), Err(LoadError::Shape)));
-    let small = config(Limits { bytes: 50_000, ..LIMITS });
+    assert!(matches!(load(&other), Err(LoadError::Shape)));
+    let small = view(LIMITS).limited(Limits { bytes: 50_000, ..LIMITS });
     assert!(matches!(View::load(bytes.as_slice(), &small), Err(LoadError::Limits(Errno::Nospc))));
-    let few = config(Limits { open_files: 5, ..LIMITS });
-    assert!(matches!(View::load(bytes.as_slice(), &few), Err(LoadError::Limits(Errno::Mfile))));
+    assert!(matches!(
+        load(&config(Limits { open_files: 5, ..LIMITS })),
+        Err(LoadError::Limits(Errno::Mfile))
+    ));
 }
 
 #[test]
@@ -83,22 +86,44 @@ fn damaged_files_are_refused_and_never_a_panic() {
     view.link((ROOT, b"workspace/d/f"), Follow::No, (ROOT, b"tmp/g"), 7).unwrap();
     open(&mut view, "workspace/d", OpenFlags::DIRECTORY, READ).unwrap();
     let bytes = saved(&view);
-    let config = config(LIMITS);
+    let like = view.clone();
     for cut in 0..bytes.len() {
-        assert!(View::load(&bytes[..cut], &config).is_err(), "cut at {cut}");
+        assert!(View::load(&bytes[..cut], &like).is_err(), "cut at {cut}");
     }
     for at in 0..bytes.len() {
         for change in [1, 0x80, 0xff] {
             let mut changed = bytes.clone();
             changed[at] ^= change;
-            assert!(View::load(changed.as_slice(), &config).is_err(), "changed at {at}");
+            assert!(View::load(changed.as_slice(), &like).is_err(), "changed at {at}");
             // Whoever changes the bytes may know how to change the checksum.
             let end = changed.len() - 4;
             let sum = crc32fast::hash(&changed[..end]);
             changed[end..].copy_from_slice(&sum.to_le_bytes());
-            if let Ok(view) = View::load(changed.as_slice(), &config) {
+            if let Ok(view) = View::load(changed.as_slice(), &like) {
                 audit::audit(&view);
             }
         }
     }
+}
+
+#[test]
+fn a_view_without_its_descriptors_keeps_nothing_that_only_they_held() {
+    let view = filled();
+    let closed = view.closed();
+    audit::audit(&closed);
+    assert!(closed.usage().bytes < view.usage().bytes);
+    assert_eq!(
+        (closed.stat(4), closed.target(1).is_ok(), closed.preopen(ROOT).is_ok()),
+        (Err(Errno::Badf), true, true)
+    );
+    assert!(view.stat(4).is_ok());
+}
+
+#[test]
+fn other_limits_hold_at_once_and_take_nothing_away() {
+    let mut view = filled().limited(Limits { bytes: 1000, inodes: 1, ..LIMITS });
+    assert_eq!(write(&mut view, "workspace/new", b""), Err(Errno::Nospc));
+    assert_eq!(read(&mut view, "workspace/data.bin").unwrap().len(), 100_000);
+    let mut view = view.limited(LIMITS);
+    write(&mut view, "workspace/new", b"").unwrap();
 }
