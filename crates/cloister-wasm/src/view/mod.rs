@@ -1,10 +1,10 @@
 //! The files of a session, in memory: a read-only base that sessions share, and a writable tree of their own under quotas.
 //!
 //! ```text
-//!   wasi ──descriptor──▶ descriptors.rs ──┐                    ┌─▶ slab.rs ▶ node.rs ▶ content.rs   own, charged (Purse)
-//!   wasi ──path────────▶ paths.rs, open.rs ┴─▶ resolve.rs ▶ tree.rs
-//!   server ──tool──────▶ tools.rs, remove.rs ──┘               └─▶ base.rs                          shared, read-only
-//!   fork, checkpoint:   View::clone (counts only)      eviction: save.rs, load.rs      report: changes.rs
+//!   wasi ──descriptor──▶ descriptors.rs ────────────────────┐
+//!   wasi ──path────────▶ open.rs, paths.rs ▶ resolve.rs ────┼─▶ access.rs, tree.rs ─┬─▶ slab.rs ▶ node.rs ▶ content.rs   own, charged
+//!   server ──tool──────▶ tools.rs ─────────▶ resolve.rs ────┘                       └─▶ base.rs                          shared, read-only
+//!   fork, checkpoint: View::clone (counts only)       eviction: save.rs, load.rs      report: changes.rs
 //! ```
 //!
 //! INVARIANT: nothing here makes a system call, and no path leads out of the view: it is a map in memory. `pack.rs` alone reads the

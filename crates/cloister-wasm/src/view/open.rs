@@ -9,7 +9,7 @@ use super::node::{Id, Kind, Zone};
 use super::resolve::{Follow, Found};
 use super::tree::FileType;
 
-/// Rights that only some descriptors have; a request for writing is a request for any of [`Rights::ANY_WRITE`].
+/// What a new descriptor is wanted for. Any of [`Rights::ANY_WRITE`] is a wish to write.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted {
     /// For the descriptor itself.
