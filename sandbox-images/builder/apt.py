@@ -4,6 +4,7 @@ With nothing installed, what a package needs is a question about Debian and not 
 """
 
 import re
+import subprocess
 
 from . import place, sources
 from .lockfile import Deb
@@ -15,14 +16,17 @@ _INST = re.compile(r"^Inst (\S+) \((\S+) ")
 class Apt:
     """apt-get and apt-cache with a private configuration."""
 
-    def __init__(self, without=()):
-        """`without`: packages to treat as installed, so that they and what only they need stay out."""
-        home = place.work("apt")
+    def __init__(self, without=(), releases=("bookworm",)):
+        """`without`: packages to treat as installed, so that they and what only they need stay out. With more than one of Debian's
+        releases, source packages can be fetched too, and only packages with a version.
+        """
+        home = place.work("apt" if len(releases) == 1 else "apt-" + "-".join(releases))
         for folder in ("etc/empty", "state/lists/partial", "cache/archives/partial"):
             (home / folder).mkdir(parents=True, exist_ok=True)
         (home / "status").write_text("".join(_pretend(name) for name in without), encoding="utf-8")
         (home / "sources.list").write_text(
-            "".join(f"deb [signed-by={sources.KEYRING}] {uri} {suite} main\n" for uri, suite in sources.debian_entries()),
+            "".join(f"{kind} [signed-by={sources.KEYRING}] {uri} {suite} main\n" for release in releases
+                    for uri, suite in sources.entries_of(release) for kind in (("deb",) if len(releases) == 1 else ("deb", "deb-src"))),
             encoding="utf-8")
         (home / "apt.conf").write_text(_configuration(home), encoding="utf-8")
         self._env = place.environment(APT_CONFIG=str(home / "apt.conf"), DEBIAN_FRONTEND="noninteractive")
@@ -63,8 +67,40 @@ class Apt:
             raise BuildError(f"apt-get download {deb.spec} left {len(files)} files in {folder}; expected one")
         return files[0]
 
+    def newest(self, name, release, kind):
+        """The newest version of `name` in a release; `kind` is "Packages" or "Sources"."""
+        found = None
+        for line in self._run("apt-cache", "madison", name, what="looking up Debian packages").splitlines():
+            package, version, where = (part.strip() for part in line.split("|", 2))
+            words = where.split()
+            if package == name and words[-1] == kind and words[1].split("/")[0].startswith(release):
+                if found is None or compare(version, found) > 0:
+                    found = version
+        return found
+
+    def source_files(self, name, version):
+        """`{file: sha256}` of a source package."""
+        for stanza in self._run("apt-cache", "showsrc", "--only-source", name, what=f"looking up the source of {name}").split("\n\n"):
+            if f"\nVersion: {version}\n" in f"\n{stanza}\n":
+                listed = re.search(r"^Checksums-Sha256:\s*\n((?: .+\n?)+)", stanza, re.M)
+                return {file: sha256 for sha256, _, file in (line.split() for line in listed[1].splitlines())}
+        raise BuildError(f"Debian's mirror has no source package {name} {version}; run `make images-lock`")
+
+    def download_source(self, name, version, folder):
+        """The files of one source package into `folder`, checked by apt against the signed lists."""
+        self._run("apt-get", "-q", "source", "--download-only", "--only-source", f"{name}={version}", cwd=folder,
+                  what=f"downloading the source of {name} {version}")
+
     def _run(self, *argv, cwd=None, what):
         return output(argv, env=self._env, cwd=cwd, what=what)
+
+
+def compare(left, right):
+    """-1, 0 or 1: how two of Debian's versions compare."""
+    for operator, answer in (("lt", -1), ("gt", 1)):
+        if subprocess.run(["dpkg", "--compare-versions", left, operator, right], check=False).returncode == 0:
+            return answer
+    return 0
 
 
 def _pretend(name):

@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 
 from . import check as checks
-from . import debs, drivers, lockfile, npm, publish, stages, substitute, tree, wheels
+from . import debs, drivers, lockfile, npm, publish, stages, substitute, tree, wasm, wheels
 from .run import BuildError, Progress
 
 
@@ -13,6 +13,9 @@ def build(here, name, *, locked_only, check):
     progress = Progress(name)
     source = here / name
     toml = _description(source, name)
+    if wasm.is_wasm(toml):
+        _finish(progress, name, wasm.build(progress, here, name, toml, locked_only=locked_only))
+        return
     locked = lockfile.read(here / "images.lock").get(name)
     if not locked:
         raise BuildError(f"images.lock has no packages for the image {name}; run `make images-lock`")
@@ -49,6 +52,10 @@ def build(here, name, *, locked_only, check):
     elif check:
         checks.check(progress, publish.folder_of(name, key) / "root", tomllib.loads(toml))
 
+    _finish(progress, name, key)
+
+
+def _finish(progress, name, key):
     changed = publish.make_current(name, key)
     image = next(image for image in publish.built() if image["name"] == name)
     progress.say(f"{'ready' if changed else 'up to date'}: {image['size'] / 1e6:.0f} MB in {image['files']} files, "

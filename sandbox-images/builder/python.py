@@ -21,13 +21,13 @@ for file in files[int(share)::int(shares)]:
 """
 
 
-def compile_tree(root, *folders):
-    """Writes __pycache__ for every source below `folders`.
+def compile_tree(root, *folders, interpreter="/usr/bin/python3"):
+    """Writes __pycache__ for every source below `folders`, for the version of `interpreter`.
 
     Unchecked: the image is read-only, so no import has to compare a source with its compiled form. Whoever changes a source
     after this must compile again.
     """
-    running = [subprocess.Popen(["/usr/bin/python3", "-I", "-c", _COMPILE, os.fspath(root), str(share), str(_SHARES), *folders],
+    running = [subprocess.Popen([interpreter, "-I", "-c", _COMPILE, os.fspath(root), str(share), str(_SHARES), *folders],
                                 env=place.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
                for share in range(_SHARES)]
     complaints = [process.communicate()[1].decode(errors="replace") for process in running]

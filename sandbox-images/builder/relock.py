@@ -8,19 +8,27 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from . import apt, debs, lockfile, pipeline, place, wheels
+from . import apt, debs, lockfile, pipeline, place, site, toolchain, wheels
 from .run import BuildError, Progress, output
 
-_HEADER = "# Written by `make images-lock` from requirements.in: CPython 3.11 on Debian 12, x86_64. One wheel, one hash.\n"
+_HEADER = "# Written by `make images-lock` from requirements.in: {}. One wheel, one hash.\n"
+_PROCESS = "CPython 3.11 on Debian 12, x86_64"
+_WASM = "CPython 3.13; what is compiled in a wheel is left out"
 
 
 def relock(here, name):
     """Writes the lock files of one image, and those of the drivers' npm packages if the image has drivers."""
     progress = Progress(name)
     source = here / name
+    if (source / "toolchain.txt").exists():
+        progress.step("choosing what the interpreter is made with")
+        toolchain.lock(toolchain.wishes(source / "toolchain.txt"), source / "toolchain.lock")
+        _wheels(progress, source, _WASM, site.PIP_OPTIONS)
+        progress.say(f"locked in {progress.seconds():.0f} s; `git diff` shows what has changed")
+        return
     _debs(progress, here / "images.lock", name, source / "packages.txt")
     if (source / "requirements.in").exists():
-        _wheels(progress, source)
+        _wheels(progress, source, _PROCESS)
     modules = sorted(path.parent for path in (here / "drivers").glob("*/package.json")) if pipeline.has_runners(source) else []
     for folder in [*(folder for folder in [source] if (folder / "package.json").exists()), *modules]:
         progress.step(f"choosing npm packages for {folder.name}")
@@ -39,12 +47,12 @@ def _debs(progress, lock, name, packages):
     progress.say(f"{len(images[name])} Debian packages, {sum(deb.size for deb in images[name]) / 1e6:.0f} MB to download")
 
 
-def _wheels(progress, source):
+def _wheels(progress, source, made_for, options=()):
     progress.step("choosing Python packages")
     with tempfile.TemporaryDirectory(dir=place.work("tmp")) as scratch:
         report = Path(scratch, "report.json")
         output([*wheels.PIP, "install", "--dry-run", "--ignore-installed", "--only-binary=:all:", "--no-cache-dir", "--break-system-packages",
-                "--root", scratch, "--report", report, "-r", source / "requirements.in"],
+                *(["--target", scratch, *options] if options else ["--root", scratch]), "--report", report, "-r", source / "requirements.in"],
                env=place.environment(), what="choosing Python packages")
         chosen = json.loads(report.read_text(encoding="utf-8"))["install"]
     lines = []
@@ -54,7 +62,7 @@ def _wheels(progress, source):
         if not sha256:
             raise BuildError(f"the index gives no sha256 for {metadata['name']} {metadata['version']}")
         lines.append(f"{metadata['name'].lower().replace('_', '-')}=={metadata['version']} --hash=sha256:{sha256}")
-    (source / "requirements.txt").write_text(_HEADER + "\n".join(sorted(lines)) + "\n", encoding="utf-8")
+    (source / "requirements.txt").write_text(_HEADER.format(made_for) + "\n".join(sorted(lines)) + "\n", encoding="utf-8")
     progress.say(f"{len(lines)} Python packages")
 
 

@@ -28,6 +28,11 @@ def debian_entries(etc=Path("/etc/apt")):
     return sorted(entries, key=lambda entry: SUITES.index(entry[1]))
 
 
+def entries_of(release):
+    """The same mirrors for another release of Debian, which the host need not know: `[(uri, suite)]`."""
+    return [(uri, suite.replace("bookworm", release)) for uri, suite in debian_entries()]
+
+
 def _one_line(text):
     for line in text.splitlines():
         words = line.split("#")[0].split()

@@ -37,7 +37,7 @@ def stage(progress, parent, requirements):
     key = stages.key_of(parent.key, wheels, stages.source_of(enter, fonts, python, strip, tree), Path(__file__))
 
     def make(root):
-        files = _fetch(progress, wheels)
+        files = fetch(progress, wheels)
         _install(progress, root, requirements, files)
         strip.wheels(root, PACKAGES)
         progress.step("writing matplotlib's list of fonts")
@@ -49,8 +49,8 @@ def stage(progress, parent, requirements):
     return stages.ensure(progress, "wheels", key, parent, make), wheels
 
 
-def _fetch(progress, wheels):
-    """The wheel files, from the cache or from the index that pip is configured with."""
+def fetch(progress, wheels, options=()):
+    """The wheel files, from the cache or from the index that pip is configured with. `options`: of pip, for another platform."""
     store = place.work("wheels")
     for number, (name, version, sha256) in enumerate(wheels, 1):
         if any((store / sha256).glob("*.whl")):
@@ -59,8 +59,8 @@ def _fetch(progress, wheels):
         with tempfile.TemporaryDirectory(dir=place.work("tmp")) as folder:
             request = Path(folder, "request.txt")
             request.write_text(f"{name}=={version} --hash=sha256:{sha256}\n", encoding="utf-8")
-            output([*PIP, "download", "--no-deps", "--only-binary=:all:", "--require-hashes", "--no-cache-dir", "-d", f"{folder}/got",
-                    "-r", request], env=place.environment(), what=f"downloading the Python package {name} {version}")
+            output([*PIP, "download", "--no-deps", "--only-binary=:all:", "--require-hashes", "--no-cache-dir", *options, "-d",
+                    f"{folder}/got", "-r", request], env=place.environment(), what=f"downloading the Python package {name} {version}")
             (wheel,) = Path(folder, "got").iterdir()
             _check(wheel, sha256)
             shutil.move(Path(folder, "got"), store / sha256)

@@ -3,8 +3,8 @@
 It shares its process with guest code, so nothing here is a security boundary: a guest that breaks the driver spoils
 its own session and nothing else. What the driver owes is honesty: the right value, the whole output, one answer per call.
 
-    serve ── request ──▶ context (clear) ──▶ cellcode (parse, compile, run) ──▶ display ──▶ forms ──▶ text, figures
-      │                        │                   │   └ asyncloop                └────────▶ wire (frames)
-      │                        └ packages, hooks   └ magics (only what is not valid Python)
-      └ around every cell: interrupt, limits, streams, forks;  on an exception: report
+    serve ── request ──▶ session ──▶ context (clear) ──▶ cellcode (parse, compile, run) ──▶ display ──▶ forms ──▶ text, figures
+                           │             │                   │   └ asyncloop                └────────▶ wire (frames)
+                           │             └ packages, hooks   └ magics (only what is not valid Python)
+                           └ around every cell: interrupt, limits, streams, forks;  on an exception: report
 """

@@ -48,6 +48,11 @@ class Context:
     def names(self):
         return self.module.__dict__
 
+    def rebase(self):
+        """Take the environment and the working directory of now as those that `clear` goes back to."""
+        self._environ = dict(os.environ)
+        self._workspace = os.getcwd()
+
     def enter_workspace(self):
         """Resolve the working directory again: a workspace mounted after the fork lies over the directory held so far."""
         try:

@@ -12,12 +12,15 @@ import sys
 from . import refusals
 
 
-def install(display):
-    """Set the hooks up. Modules that are loaded already (in a child of the zygote) are changed at once."""
+def install(display, more=None):
+    """Set the hooks up, with `more` of the kind `{module: step}`. Modules that are loaded already (in a child of the zygote) are
+    changed at once.
+    """
     changes = {
         "matplotlib.pyplot": lambda module: _change_pyplot(module, display),
         "getpass": refusals.change_getpass,
         "IPython.core.display_functions": lambda module: setattr(module, "display", display.display),
+        **(more or {}),
     }
     for name in list(changes):
         if name in sys.modules:

@@ -67,6 +67,10 @@ class Interrupts:
         for timer in (_signal.ITIMER_REAL, _signal.ITIMER_VIRTUAL, _signal.ITIMER_PROF):
             _signal.setitimer(timer, 0)
         _signal.set_wakeup_fd(-1)
+        self._restore_handlers()
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+
+    def _restore_handlers(self):
         for number, handler in self._handlers.items():
             # None: installed outside Python (a C library); it cannot be put back from here and is left alone.
             if handler is not None and _signal.getsignal(number) is not handler:
@@ -74,7 +78,6 @@ class Interrupts:
                     _signal.signal(number, handler)
                 except (OSError, ValueError):
                     pass
-        _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
 
     def after_fork(self):
         """In a forked child nothing is being written that a signal could cut in half, and this thread is the main one."""

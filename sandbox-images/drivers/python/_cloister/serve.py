@@ -6,8 +6,7 @@ import posix
 import sys
 import threading
 
-from . import (asyncloop, cellcode, context, display, figures, forks, hooks, interrupt, limits, packages, refusals,
-               report, streams, trusted, warm, wire)
+from . import forks, hooks, interrupt, limits, packages, refusals, report, session, streams, trusted, warm, wire
 
 CELL_FD = "CLOISTER_CELL_FD"
 INTERRUPT_FD = "CLOISTER_INTERRUPT_FD"
@@ -30,27 +29,21 @@ def main(fd):
     """Serve on the connected stream socket `fd`, which is taken over. Never returns: not even to a forked child's caller."""
     code = 1
     try:
-        code = Session(fd).serve()
+        code = Server(fd).serve()
     except BaseException as error:
         posix.write(2, f"driver: {report.text(error)}".encode("utf-8", "backslashreplace"))
     finally:
         posix._exit(code)
 
 
-class Session:
-    """Everything that lasts from one cell to the next."""
+class Server(session.Session):
+    """A session in a process of its own, on a channel."""
 
     def __init__(self, fd):
-        self._pid = posix.getpid()
-        self._interrupts = interrupt.Interrupts()
-        self._channel = wire.Channel(fd, self._interrupts)
-        self._streams = streams.Streams()
-        self._display = display.Display(self._channel)
-        self._loop = asyncloop.Loop()
-        self._prepare_process()
-        self._context = context.Context({"display": self._display.display, "input": refusals.refuse_input})
+        interrupts = interrupt.Interrupts()
+        super().__init__(wire.Channel(fd, interrupts), interrupts, streams.Streams())
 
-    def _prepare_process(self):
+    def _prepare(self):
         """What guest code finds: an interactive interpreter without a terminal, whose figures go to the client."""
         trusted.set_path(sys.path)
         packages.begin()
@@ -74,7 +67,7 @@ class Session:
                 request, blob = received
                 operation = request.get("op")
                 if operation == "run":
-                    self._run(request, blob)
+                    self.run(request, blob)
                 elif operation == "warm":
                     self._interrupts.guard(warm.pretouch)
                     self._channel.send({"ev": "warmed"})
@@ -84,75 +77,3 @@ class Session:
             self._streams.write_error(f"driver: the cell channel is closed: {error!r}\n")
             return LOST_FRAMING
         return 0
-
-    def _run(self, request, blob):
-        call = request["id"]
-        self._display.begin(call, request["display"], request["displays"])
-        self._streams.repair()
-        error = self._attempt(request, blob)
-        status, code = self._settle(call, error)
-        # The exception goes before `done` does: its frames may hold most of the cell's memory.
-        if isinstance(error, MemoryError):
-            report.free_frames(error)
-        del error
-        self._interrupts.guard(self._streams.flush_guest)
-        self._interrupts.restore()
-        self._streams.flush()
-        self._display.end()
-        self._channel.send({"ev": "done", "id": call, "status": status, "exit_code": code})
-
-    def _attempt(self, request, blob):
-        """Run the cell and show what it made. Returns the exception that ended it, or None."""
-        error = self._limited(lambda: self._cell(request, blob), request["memory"])
-        if posix.getpid() != self._pid:
-            forks.leave(error)
-        self._interrupts.restore()
-        if isinstance(error, KeyboardInterrupt):
-            self._interrupts.guard(figures.close)  # the time for drawing is over
-            return error
-        drawing = self._limited(self._display.flush_figures, request["memory"])
-        return drawing if error is None else error
-
-    def _limited(self, step, memory):
-        """Run guest code with the interrupt armed and the memory limit in force; the exception that ended it, or None."""
-        limits.lower(memory)
-        error = self._interrupts.guard(step)
-        limits.lift()
-        return error
-
-    def _cell(self, request, blob):
-        if request["language"] != "python":
-            raise ValueError(f"this driver runs python, not {request['language']}")
-        if request["clear"]:
-            self._loop.reset()
-            self._context.clear()
-        ctx = self._context
-        if ctx.number == 0:
-            ctx.enter_workspace()
-        packages.refresh()
-        source = blob.decode("utf-8-sig")
-        cell = cellcode.Cell(source, ctx.begin(source), ctx.features)
-        ctx.features = cell.features
-        value = cell.run(ctx.names, self._loop)
-        if value is not None:
-            if sys.displayhook is not sys.__displayhook__:
-                sys.displayhook(value)  # guest code wants to show values its own way
-            else:
-                ctx.remember(value)
-                self._display.value(value)
-
-    def _settle(self, call, error):
-        """Send the error frame if there is one. Returns `(status, exit_code)` of the call."""
-        if error is None:
-            return "ok", 0
-        if isinstance(error, SystemExit):
-            code, message = forks.exit_code(error)
-            if message is not None:
-                self._interrupts.guard(lambda: print(message, file=sys.stderr))
-            return "exit", code
-        described = []
-        failure = self._interrupts.guard(lambda: described.append(report.describe(error)))
-        name, message, traceback = described[0] if failure is None else report.undescribed(error)
-        self._channel.send({"ev": "error", "id": call, "name": name, "message": message},
-                           traceback.encode("utf-8", "backslashreplace"))
-        return ("interrupted", 130) if isinstance(error, KeyboardInterrupt) else ("error", 1)

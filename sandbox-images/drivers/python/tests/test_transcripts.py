@@ -18,8 +18,8 @@ class Transcripts(unittest.TestCase):
     def test_the_runner_fails_for_a_driver_that_does_not_keep_state(self):
         # `clear` is forced on by a shim between the runner and the driver.
         shim = ("import runpy, sys\nsys.argv = sys.argv[1:]\nimport os\nsys.path.insert(0, os.path.dirname(sys.argv[0]))\n"
-                "from _cloister import serve\nrun = serve.Session._run\n"
-                "serve.Session._run = lambda self, request, blob: run(self, {**request, 'clear': True}, blob)\n"
+                "from _cloister import serve\nrun = serve.Server.run\n"
+                "serve.Server.run = lambda self, request, blob: run(self, {**request, 'clear': True}, blob)\n"
                 "serve.main_from_environment()")
         runner = subprocess.run([sys.executable, os.path.join(DRIVERS, "run_transcripts.py"), "--driver",
                                  f"{PYTHON} -I -c '{shim.replace(chr(39), chr(34))}' {os.path.join(FOLDER, 'driver.py')}",
