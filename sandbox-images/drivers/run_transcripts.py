@@ -1,6 +1,7 @@
 """Play the transcripts of the cell channel against a driver: what every driver must do, whatever its language.
 
-    run_transcripts.py --driver '/usr/bin/python3 -I python/driver.py' --language python [--interrupt signal|pipe] [FILE…]
+    run_transcripts.py --driver '/usr/bin/python3 -I python/driver.py' --language python [--interrupt signal|pipe]
+                       [--lacking processes,interrupts] [FILE…]
 
 A transcript is a JSON file:
 
@@ -12,7 +13,8 @@ A transcript is a JSON file:
           (a stream that is not named must be empty, except that stderr is free where a frame reports an error)
 
 Wherever an object has the key `python` or `javascript`, the member of the language under test is meant; `typescript`
-falls back to `javascript`, and a step whose code is missing for the language is left out. Patterns:
+falls back to `javascript`, and a step whose code is missing for the language is left out. So is a step that `needs` something
+the driver under test is said to lack: `processes` or `interrupts`. Patterns:
 
     "text"                 exactly this            {"regex": "…"}           found somewhere in the text
     {"member": pattern}    these members match     [pattern, …]             the same number of items, each matches
@@ -111,12 +113,13 @@ def play_step(driver, step, language, same):
     match(expect.get("stderr", free), reply.stderr.decode("utf-8", "backslashreplace"), "stderr", same)
 
 
-def play(path, argv, language, interrupt):
+def play(path, argv, language, interrupt, lacking=()):
     """Play one file with a driver of its own. Returns how many steps there were; raises on the first that fails."""
     with open(path, encoding="utf-8") as file:
         transcript = json.load(file)
     steps = [localized(step, language) for step in transcript["steps"]]
     steps = [step for step in steps if step["send"]["op"] != "run" or "code" in step["send"]]
+    steps = [step for step in steps if step.get("needs") not in lacking]
     same = {}
     with tempfile.TemporaryDirectory(prefix="transcript-", ignore_cleanup_errors=True) as workspace:
         env = {**os.environ, "HOME": workspace}
@@ -136,6 +139,7 @@ def main():
     parser.add_argument("--driver", required=True, help="the command that starts the driver, quoted as for a shell")
     parser.add_argument("--language", required=True, choices=LANGUAGES)
     parser.add_argument("--interrupt", default="signal", choices=("signal", "pipe"))
+    parser.add_argument("--lacking", default="", help="what the driver's tier does not have, separated by commas")
     parser.add_argument("files", nargs="*", help="transcripts (default: all in transcripts/)")
     options = parser.parse_args()
     folder = os.path.join(HERE, "transcripts")
@@ -146,7 +150,7 @@ def main():
     for path in files:
         name = os.path.basename(path)
         try:
-            steps = play(path, argv, options.language, options.interrupt)
+            steps = play(path, argv, options.language, options.interrupt, options.lacking.split(","))
         except Exception as error:
             failed += 1
             print(f"FAIL  {name}: {error}")

@@ -24,6 +24,7 @@ class Context:
         self.number = 0
         self.features = 0  # compiler flags of `from __future__` imports, which hold for later cells as in a notebook
         self._sources = {}
+        self._sources_size = 0
         self._last = None
         self.module = None
         self._own_builtins = own_builtins
@@ -68,9 +69,10 @@ class Context:
         self.names.pop("__warningregistry__", None)
         filename = f"<cell {self.number}>"
         self._sources[filename] = len(source)
-        while len(self._sources) > 1 and sum(self._sources.values()) > _SOURCES_KEPT:
+        self._sources_size += len(source)
+        while len(self._sources) > 1 and self._sources_size > _SOURCES_KEPT:
             oldest = next(iter(self._sources))
-            del self._sources[oldest]
+            self._sources_size -= self._sources.pop(oldest)
             linecache.cache.pop(oldest, None)
         linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
         return filename
@@ -88,6 +90,7 @@ class Context:
         for filename in self._sources:
             linecache.cache.pop(filename, None)
         self._sources.clear()
+        self._sources_size = 0
         self.number = self.features = 0
         self._last = None
         self._new_module()

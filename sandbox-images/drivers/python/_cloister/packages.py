@@ -29,6 +29,8 @@ def refresh():
             del cache[entry]
         elif not trusted.is_of_image(entry) and hasattr(finder, "invalidate_caches"):
             finder.invalidate_caches()
+    if sys.platform == "wasi":
+        return  # nothing there runs pip
     directory = _user_site()
     if directory not in sys.path and os.path.isdir(directory):
         # addsitedir reads .pth files too, as a normal start of Python would.
