@@ -1,7 +1,9 @@
 // A host for python.wasm of the image wasm-python, on Node.js: it speaks the cell channel (PROTOCOL.md), so that the transcripts and
-// the tests of drivers run against the module. It has no walls, no snapshot and no interrupt; the worker of the tier has.
+// the tests run against the module. It has no walls, no snapshot and no clock that interrupts; the worker of the tier has.
 //
-//     CLOISTER_CELL_FD=N node wasm_host.mjs ROOT      ROOT: the image's root; the working directory is the workspace
+//     CLOISTER_CELL_FD=N node wasm_host.mjs ROOT [--trip-on=TEXT]
+//
+// ROOT is the image's root; the working directory is the workspace. When a cell prints TEXT, an interrupt is written into its memory.
 
 import { closeSync, mkdirSync, mkdtempSync, readFileSync, readSync, rmSync, writeSync } from "node:fs";
 import { randomBytes } from "node:crypto";
@@ -10,6 +12,7 @@ import { join } from "node:path";
 import { WASI } from "node:wasi";
 
 const root = process.argv[2];
+const tripOn = process.argv[3]?.replace("--trip-on=", "");
 const channel = Number(process.env.CLOISTER_CELL_FD);
 const scratch = mkdtempSync(join(tmpdir(), "wasm-host-"));
 mkdirSync(join(scratch, "tmp"));
@@ -51,6 +54,7 @@ function frame(json, blob) {
 
 const cloister = {
   emit(kind, pointer, size) {
+    if (loud && tripOn && bytes(pointer, size).includes(tripOn)) trip();
     if (loud || kind === 2) writeAll(kind, bytes(pointer, size));
     return 0;
   },
@@ -71,6 +75,17 @@ function pollOneoff(subscriptions, events, count, stored) {
   view.setUint32(events + 8, 0, true);
   view.setUint32(stored, 1, true);
   return 0;
+}
+
+function trip() {
+  const place = guest.k_alloc(20);
+  guest.k_meta(place);
+  const words = new Uint32Array(guest.memory.buffer);
+  const [tripped, isTripped, breaker, bit] = words.slice(place / 4, place / 4 + 4);
+  words[tripped / 4] = 1;
+  words[isTripped / 4] = 1;
+  words[breaker / 4] |= bit;
+  guest.k_free(place);
 }
 
 function readExactly(size) {
