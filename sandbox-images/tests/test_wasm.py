@@ -68,7 +68,8 @@ class Module(unittest.TestCase):
     def test_what_the_tier_lacks_says_so_and_names_the_tier_that_has_it(self):
         for code, lack in {
             "import subprocess; subprocess.run(['ls'])": "processes", "!ls": "processes", "import os; os.fork()": "processes",
-            "import os; os.system('ls')": "processes",
+            "import os; os.system('ls')": "processes", "import multiprocessing as m; m.Process(target=print).start()": "processes",
+            "from concurrent.futures import ProcessPoolExecutor as P; P()": "processes",
             "import threading; threading.Thread(target=print).start()": "threads",
             "import _thread; _thread.start_new_thread(print, ())": "threads",
             "from concurrent.futures import ThreadPoolExecutor as P; P().submit(print)": "threads",
@@ -86,6 +87,13 @@ class Module(unittest.TestCase):
         error = self.error("import pandas")
         self.assertEqual((error["name"], error["message"]), ("ModuleNotFoundError", "No module named 'pandas'"))
         self.assertIn("process tier (aws.codeinterpreter.v1)", error["traceback"])
+
+    def test_what_an_interactive_interpreter_has_is_there(self):
+        reply = self.driver.run("exit(3)")
+        self.assertEqual((reply.status, reply.done["exit_code"]), ("exit", 3))
+        self.assertIn("len(obj, /)", self.driver.run("help(len)").out)
+        self.driver.run("", clear=True)
+        self.assertEqual(self.driver.run("quit(4)").done["exit_code"], 4)
 
     def test_libraries_that_ask_whether_there_are_processes_hear_no(self):
         self.assertEqual(self.value("import os; hasattr(os, 'fork'), hasattr(os, 'system')"), "(False, False)")

@@ -3,8 +3,15 @@
 import _signal
 import gc
 import os
+import site
 import sys
 from json import loads
+
+# exit, help and their like, which a start without the module site leaves out. First, because the context notes the builtins when it
+# is loaded.
+site.setquit()
+site.sethelper()
+site.setcopyright()
 
 from . import eventloop, hooks, interrupt, limits, packages, refusals, rehearse, report, session, streams, tier, trusted, wire
 from . import reseed as randomness

@@ -51,8 +51,8 @@ def change_loaded():
 
     def missing(name):
         if name in _PROCESSES:
-            raise AttributeError(f"module 'os' has no attribute {name!r}: {sentence('processes')}", name=name, obj=os)
-        raise AttributeError(f"module 'os' has no attribute {name!r}", name=name, obj=os)
+            raise AttributeError(f"module 'os' has no attribute {name!r}: {sentence('processes')}")
+        raise AttributeError(f"module 'os' has no attribute {name!r}")
 
     # By the module's __getattr__, so that hasattr(os, "fork") stays False: libraries ask that.
     os.__getattr__ = missing
@@ -68,11 +68,20 @@ def change_loaded():
 
 def changes():
     """`{module: step}` for modules that guest code imports later."""
-    return {"subprocess": _change_subprocess, "socket": _change_socket}
+    return {"subprocess": _change_subprocess, "socket": _change_socket, "multiprocessing.process": _change_multiprocessing,
+            "concurrent.futures.process": _change_executor}
 
 
 def _change_subprocess(module):
     module.Popen.__init__ = refuse("processes")
+
+
+def _change_multiprocessing(module):
+    module.BaseProcess.start = refuse("processes")
+
+
+def _change_executor(module):
+    module._check_system_limits = refuse("processes", NotImplementedError)
 
 
 def _change_socket(module):
