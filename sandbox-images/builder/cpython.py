@@ -26,8 +26,8 @@ _EMULATED = ("wasi-emulated-signal", "wasi-emulated-getpid", "wasi-emulated-proc
 # Debian's own changes are for its file system; its fixes are for everybody.
 _FIXES = ("CVE-", "ssl-", "dict-use-after-free", "traverse-managed-dicts", "issue")
 # Of the library: tests, and what needs a screen, a network of its own or a C compiler.
-_LEFT_OUT = ("test", "idlelib", "tkinter", "turtledemo", "turtle.py", "ensurepip", "venv", "ctypes", "curses", "dbm/gnu.py", "dbm/ndbm.py",
-             "lib2to3", "multiprocessing/dummy", "_pyrepl", "pydoc_data", "__phello__")
+_LEFT_OUT = ("idlelib", "tkinter", "turtledemo", "turtle.py", "ensurepip", "venv", "ctypes", "curses", "dbm/gnu.py", "dbm/ndbm.py",
+             "lib2to3", "__phello__")
 STACK = 4 << 20  # bytes of linear memory for C's stack
 
 
@@ -110,14 +110,7 @@ def library_stage(progress, tools, used):
                 shutil.copyfile(build / archive, root / "prefix/lib" / Path(archive).name)
             shutil.copytree(source / "Include", root / "prefix/include/python")
             shutil.copyfile(build / "pyconfig.h", root / "prefix/include/python/pyconfig.h")
-            shutil.copytree(source / "Lib", root / "lib")
-        for name in _LEFT_OUT:
-            path = root / "lib" / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        for folder, below, _ in os.walk(root / "lib"):
-            for name in {"tests", "test", "__pycache__"} & set(below):
-                shutil.rmtree(Path(folder, name))
-                below.remove(name)
+            shutil.copytree(source / "Lib", root / "lib", ignore=shutil.ignore_patterns("test", "__pycache__"))
 
     key = stages.key_of(tools.key, used.plain()["sources"], used.plain()["crates"], stages.source_of(clibs), Path(__file__))
     return stages.ensure(progress, "libpython", key, None, make)
@@ -141,7 +134,10 @@ def module_stage(progress, tools, library, source):
                     *(prefix / "lib" / Path(archive).name for archive in _ARCHIVES), f"-L{prefix}/lib",
                     *(f"-l{name}" for name in (*_LIBRARIES, *_EMULATED))],
                    cwd=scratch, env=compiler.environment(), what="linking python.wasm")
-        shutil.copytree(library.root / "lib", root / "lib/python")
+        shutil.copytree(library.root / "lib", root / "lib/python", ignore=shutil.ignore_patterns("test", "tests", "__pycache__"))
+        for name in _LEFT_OUT:
+            path = root / "lib/python" / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         for path in own:
             tree.write(root, f"lib/python/{path.name}", path.read_bytes())
         progress.step("compiling the standard library")

@@ -1,4 +1,6 @@
-"""Compiles Python files of an image with the host's Python, which is of the same version. Nothing of the image is executed."""
+"""Compiles Python files of an image with a Python of the same version: the host's, or one of the stage `tools`. Nothing of the image
+is executed.
+"""
 
 import os
 import subprocess
