@@ -31,6 +31,11 @@ pub fn pidfd(pid: i32) -> Result<std::os::fd::OwnedFd, Errno> {
     sys::pidfd_open(pid)
 }
 
+/// Takes over a descriptor that this program was started with; `None` if there is none of that number.
+pub fn inherited(fd: i32) -> Option<std::os::fd::OwnedFd> {
+    sys::adopt(fd)
+}
+
 /// The number, in this pid namespace, of the process behind a pidfd; `None` when it has ended.
 pub fn pid_of(pidfd: impl std::os::fd::AsFd) -> Option<i32> {
     use std::os::fd::AsRawFd;

@@ -148,6 +148,17 @@ pub struct Programs {
     /// A browser that runs from the sandbox's start to its end.
     #[serde(default)]
     pub browser: Option<BrowserProgram>,
+    /// An engine of the wasm tier that runs from the sandbox's start to its end.
+    #[serde(default)]
+    pub engine: Option<EngineProgram>,
+}
+
+/// An engine, which takes orders on its descriptor 3 ([`crate::guest::engine`]).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EngineProgram {
+    /// Program and arguments.
+    pub argv: Vec<String>,
 }
 
 /// A Chromium, driven over a pipe: its descriptor 3 takes messages, its descriptor 4 gives them.

@@ -277,6 +277,11 @@ fn x32() -> Vec<u64> {
     one_test(JUMP_IF_AT_LEAST, 0x4000_0000, libc::SECCOMP_RET_KILL_PROCESS)
 }
 
+/// Installs compiled filters on every thread of this process, on top of those that stand already. Needs no_new_privs.
+pub fn install(filters: &[Vec<u64>]) -> Result<(), nix::errno::Errno> {
+    filters.iter().try_for_each(|filter| crate::sys::seccomp_all_threads(filter))
+}
+
 /// A filter that refuses one call with an errno and allows the rest. Stacked under a list, whose architecture check it relies on.
 pub fn refuse(call: i64, errno: i32) -> Vec<u64> {
     const JUMP_IF_EQUAL: u16 = 0x0015;

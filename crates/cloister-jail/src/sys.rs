@@ -158,6 +158,15 @@ fn prctl_ambient_clear() -> Result<(), Errno> {
 ///
 /// Each `u64` packs one `sock_filter`: code in the top 16 bits, then jt, jf, and k in the low 32.
 pub(crate) fn seccomp(program: &[u64]) -> Result<(), Errno> {
+    filter(program, 0)
+}
+
+/// The same on every thread of this process.
+pub(crate) fn seccomp_all_threads(program: &[u64]) -> Result<(), Errno> {
+    filter(program, libc::SECCOMP_FILTER_FLAG_TSYNC)
+}
+
+fn filter(program: &[u64], flags: libc::c_ulong) -> Result<(), Errno> {
     let filters: Vec<libc::sock_filter> = program
         .iter()
         .map(|word| libc::sock_filter {
@@ -176,7 +185,7 @@ pub(crate) fn seccomp(program: &[u64]) -> Result<(), Errno> {
         libc::syscall(
             libc::SYS_seccomp,
             libc::SECCOMP_SET_MODE_FILTER,
-            0u32,
+            flags as u32,
             (&raw const fprog).cast::<c_void>(),
         )
     })?;

@@ -108,6 +108,18 @@ pub enum Request {
         /// At most so many bytes.
         length: u64,
     },
+    /// Keep the state as it is. Engines only.
+    Checkpoint {
+        /// The server's id of the call.
+        id: String,
+    },
+    /// Go back to a state that was kept. Engines only.
+    Restore {
+        /// The server's id of the call.
+        id: String,
+        /// Which; the state before the last cell if absent.
+        checkpoint: Option<String>,
+    },
     /// Fault in what a first call needs, so that it is quick.
     Warm,
     /// End the running foreground call as its deadline would.
@@ -139,8 +151,10 @@ pub enum Reply {
         /// What the descriptors are that come with this frame (as ancillary data), in their order.
         handed: Vec<Handed>,
     },
-    /// The browser has ended, and the sandbox ends with it. The last frame of a connection.
-    BrowserEnded {
+    /// The resident (a browser, an engine) has ended, and the sandbox ends with it. The last frame of a connection.
+    ResidentEnded {
+        /// `browser` or `engine`.
+        name: String,
         /// Its exit code, or 128 and the number of the signal that killed it.
         status: i32,
         /// The last that it wrote to descriptors 1 and 2: text of the guest.
@@ -207,6 +221,8 @@ pub enum Handed {
     ToBrowser,
     /// What the browser writes to its descriptor 4 is read from it.
     FromBrowser,
+    /// The socket for orders to the engine ([`super::engine`]).
+    Engine,
 }
 
 /// One form of a display.
@@ -230,6 +246,9 @@ pub struct Report {
     pub error: Option<(String, String)>,
     /// The runtime's state is gone.
     pub state_lost: bool,
+    /// The session is as it was before the call, files included.
+    #[serde(default)]
+    pub restored: bool,
     /// Bytes of stdout and stderr that were dropped above the cap.
     pub dropped: [u64; 2],
     /// The storage is full.
@@ -354,6 +373,18 @@ pub enum ToolResult {
         exit_code: Option<i32>,
         /// Milliseconds since it started.
         wall_ms: u64,
+    },
+    /// The state was kept.
+    Checkpointed {
+        /// What `Restore` takes.
+        checkpoint: String,
+        /// Bytes that it holds.
+        bytes: u64,
+    },
+    /// A state that was kept is the session's again.
+    Restored {
+        /// Which, or `previous`.
+        checkpoint: String,
     },
     /// The tool could not do it.
     Failed {

@@ -2,6 +2,7 @@
 //! tools answer wherever they run.
 
 pub mod cell;
+pub mod engine;
 pub mod frame;
 pub mod message;
 pub mod path;

@@ -244,6 +244,7 @@ impl Call {
             ended,
             error: self.error,
             state_lost,
+            restored: false,
             dropped: self.dropped,
             disk_full,
             deadline_ms: self.timed_out.then_some(self.deadline_ms),

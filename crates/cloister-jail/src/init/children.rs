@@ -1,7 +1,7 @@
-//! The end of children: workers, background commands, the browser, and the orphans that init has inherited.
+//! The end of children: workers, background commands, the resident, and the orphans that init has inherited.
 
-use super::browser::Browser;
 use super::events::Init;
+use super::resident::Resident;
 use super::results::Look;
 use crate::guest::message::Reply;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -29,8 +29,8 @@ impl Init {
         if let Some(task) = self.tasks.iter_mut().find(|t| t.running() && t.pid == pid) {
             return task.ended(status);
         }
-        if self.browser.as_ref().is_some_and(|browser| browser.pid == pid) {
-            return self.browser_ended(status);
+        if self.resident.as_ref().is_some_and(|resident| resident.pid == pid) {
+            return self.resident_ended(status);
         }
         let Some(name) = self.workers.iter().find(|(_, w)| w.pid == pid).map(|(n, _)| n.clone()) else {
             return;
@@ -59,10 +59,11 @@ impl Init {
         self.last_words.insert(name, late);
     }
 
-    /// The sandbox was there for its browser.
-    fn browser_ended(&mut self, status: i32) {
-        let said = self.browser.take().map(Browser::last_words).unwrap_or_default();
-        self.connection.send(&Reply::BrowserEnded { status, said }, b"");
+    /// The sandbox was there for its resident.
+    fn resident_ended(&mut self, status: i32) {
+        let name = self.resident.as_ref().map_or("", |resident| resident.name).to_owned();
+        let said = self.resident.take().map(Resident::last_words).unwrap_or_default();
+        self.connection.send(&Reply::ResidentEnded { name, status, said }, b"");
         self.ending = true;
     }
 
@@ -70,7 +71,7 @@ impl Init {
     pub(super) fn leaders(&self, except: Option<Pid>) -> Vec<Pid> {
         let workers = self.workers.values().map(|w| w.pid);
         let tasks = self.tasks.iter().filter(|t| t.running()).map(|t| t.pid);
-        let browser = self.browser.iter().map(|b| b.pid);
-        workers.chain(tasks).chain(browser).filter(|&pid| Some(pid) != except).collect()
+        let resident = self.resident.iter().map(|b| b.pid);
+        workers.chain(tasks).chain(resident).filter(|&pid| Some(pid) != except).collect()
     }
 }

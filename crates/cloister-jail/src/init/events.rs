@@ -1,4 +1,4 @@
-//! Init's loop: one poll(2) over the control channel, the workers, the background commands, the browser and dying children.
+//! Init's loop: one poll(2) over the control channel, the workers, the background commands, the resident and dying children.
 //!
 //! ```text
 //!   poll ─┬─ server ──▶ requests.rs ─▶ calls, tasks, file tools
@@ -7,10 +7,10 @@
 //!         └─ time ────▶ tick
 //! ```
 
-use super::browser::Browser;
 use super::call::{Call, On};
 use super::connection::{Arrived, Connection};
 use super::requests::Reading;
+use super::resident::Resident;
 use super::score::Score;
 use super::task::Task;
 use super::walls;
@@ -41,7 +41,7 @@ pub(super) struct Init {
     pub(super) last_words: BTreeMap<String, Late>,
     pub(super) call: Option<Call>,
     pub(super) tasks: Vec<Task>,
-    pub(super) browser: Option<Browser>,
+    pub(super) resident: Option<Resident>,
     pub(super) reads: VecDeque<Reading>,
     /// The driver that has been asked to warm up.
     pub(super) warming: Option<String>,
@@ -61,7 +61,7 @@ enum Source {
     Requests(String),
     Output(String, usize),
     Task(usize),
-    Browser(usize),
+    Resident(usize),
 }
 
 impl Init {
@@ -91,7 +91,7 @@ impl Init {
             last_words: BTreeMap::new(),
             call: None,
             tasks: Vec::new(),
-            browser: None,
+            resident: None,
             reads: VecDeque::new(),
             warming: None,
             ending: false,
@@ -102,9 +102,7 @@ impl Init {
                 None => init.ensure_worker(&On::Driver(name))?,
             }
         }
-        if let Some(program) = &init.plan.programs.browser {
-            init.browser = Some(Browser::start(&init.plan, &init.score, program)?);
-        }
+        init.resident = Resident::of(&init.plan, &init.score)?;
         Ok(init)
     }
 
@@ -159,8 +157,8 @@ impl Init {
                 list.push((Source::Task(n), pipe.as_raw_fd(), PollFlags::POLLIN));
             }
         }
-        for (n, fd) in self.browser.iter().flat_map(Browser::outputs) {
-            list.push((Source::Browser(n), fd, PollFlags::POLLIN));
+        for (n, fd) in self.resident.iter().flat_map(Resident::outputs) {
+            list.push((Source::Resident(n), fd, PollFlags::POLLIN));
         }
         list.into_iter().map(|(source, fd, flags)| (source, (fd, flags))).unzip()
     }
@@ -239,9 +237,9 @@ impl Init {
                     task.stderr.drain();
                 }
             }
-            Source::Browser(n) => {
-                if let Some(browser) = &mut self.browser {
-                    browser.listen(n);
+            Source::Resident(n) => {
+                if let Some(resident) = &mut self.resident {
+                    resident.listen(n);
                 }
             }
         }
@@ -252,8 +250,8 @@ impl Init {
             match arrived {
                 Arrived::Attached => {
                     let proxy = self.proxy.iter().map(|listener| (Handed::Proxy, listener.as_raw_fd()));
-                    let browser = self.browser.iter().flat_map(Browser::handed);
-                    let handed = proxy.chain(browser).collect();
+                    let resident = self.resident.iter().flat_map(Resident::handed);
+                    let handed = proxy.chain(resident).collect();
                     self.connection.hello(walls::look(self.plan.landlock), handed);
                 }
                 Arrived::Life { ttl_ms } => self.expires = Instant::now() + Duration::from_millis(ttl_ms),

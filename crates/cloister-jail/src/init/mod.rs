@@ -4,7 +4,7 @@
 //!            ctl.sock                                  ┌─ cell channel + 2 pipes ─▶ driver (python, nodejs, deno)
 //!   server ───────────▶ Init { connection, call, … } ──┼─ script + status pipe ───▶ bash
 //!                         one poll(2) loop             ├─ 2 pipes each ───────────▶ background commands
-//!                                                      └─ 2 pipes, passed up ─────▶ browser
+//!                                                      └─ passed up ──────────────▶ resident (a browser, an engine)
 //! ```
 //!
 //! It is confined like everything that it starts, so taking it over would gain a guest nothing but its own session; and it is
@@ -12,7 +12,6 @@
 //! ends), when told to, at the sandbox's age limit, or when no server has been attached for too long: nothing depends on a server
 //! that may have crashed.
 
-mod browser;
 mod call;
 mod children;
 mod connection;
@@ -23,6 +22,7 @@ mod output;
 mod process;
 mod remove;
 mod requests;
+mod resident;
 mod results;
 mod score;
 mod snapshot;

@@ -3,8 +3,8 @@
 //! A link fails where a name is taken, in one step; a rename would replace what is there.
 
 use super::files::describe;
-use super::path::{resolve, show};
 use crate::guest::message::ToolResult;
+use crate::guest::path::{resolve, show};
 use std::fs;
 use std::io;
 

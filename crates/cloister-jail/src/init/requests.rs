@@ -59,6 +59,12 @@ impl Init {
                     Err(message) => self.done(id, ToolResult::Failed { message }, b""),
                 }
             }
+            Request::Checkpoint { id } | Request::Restore { id, .. } => {
+                let message = "this interpreter is on the process tier, which keeps no snapshots of a session's state; \
+                               start a session of an interpreter on the wasm tier"
+                    .into();
+                self.done(id, ToolResult::Failed { message }, b"");
+            }
             Request::Warm => self.warm(),
             Request::Interrupt => {
                 if let Some(call) = &mut self.call {

@@ -14,9 +14,9 @@ use std::os::unix::fs::FileExt;
 /// The score of guest programs: the highest there is.
 const GUESTS: &[u8] = b"1000";
 
-/// The score of a browser: above init's, and below those that it gives to its own children (200, 300), so that a hungry page costs
+/// The score of a resident (a browser, an engine): above init's, and below those that it gives to its own children (200, 300), so that a hungry page costs
 /// the page.
-pub(super) const BROWSER: &[u8] = b"100";
+pub(super) const RESIDENT: &[u8] = b"100";
 
 /// Init's score, and how to change it.
 #[derive(Debug)]
