@@ -2,7 +2,7 @@
 
 use crate::command::ToolCall;
 use crate::event::Event;
-use crate::id::SandboxId;
+use crate::id::{Principal, SandboxId};
 use crate::policy::Policy;
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -16,6 +16,10 @@ pub struct InterpreterSpec {
     pub policy: Arc<Policy>,
     /// How long the worker may live, whatever happens to the server: it ends itself at this age.
     pub ttl: Duration,
+    /// Whose session it is. A worker that holds several sessions holds those of one principal only.
+    pub owner: Principal,
+    /// Start as a copy of this one, with its variables and files. Tiers that cannot refuse.
+    pub copy_of: Option<SandboxId>,
 }
 
 /// Why a backend cannot work on this host; what is missing and what to do.
@@ -42,6 +46,15 @@ pub enum StartError {
         /// What is wrong and what to do.
         what: String,
     },
+    /// The tier cannot start a session in this way; the text says what can.
+    #[error("{0}")]
+    NotSupported(String),
+    /// What is to be copied runs a call.
+    #[error("{0}")]
+    Busy(String),
+    /// There is no room for one more; later there may be.
+    #[error("{0}")]
+    Full(String),
     /// A step of the start failed; nothing is left behind.
     #[error("{step}: {source}")]
     Step {

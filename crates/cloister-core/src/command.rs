@@ -120,6 +120,13 @@ pub enum ToolCall {
         /// At most this many bytes; the answer also says the file's size.
         length: u64,
     },
+    /// Keep the state as it is now, files included. Tiers that have snapshots only.
+    Checkpoint,
+    /// Go back to a state that was kept.
+    Restore {
+        /// As `Checkpoint` returned it; the state before the last foreground call if absent.
+        checkpoint: Option<String>,
+    },
     /// One action by coordinates on the page in front of a browser.
     Act {
         /// Which.
@@ -147,6 +154,8 @@ impl ToolCall {
             Self::RemoveFiles { .. } => "removeFiles",
             Self::NameFile { .. } => "nameFile",
             Self::ReadRange { .. } => "readRange",
+            Self::Checkpoint => "checkpoint",
+            Self::Restore { .. } => "restore",
             Self::Act { .. } => "act",
             Self::Perform { .. } => "perform",
         }
@@ -165,10 +174,18 @@ impl ToolCall {
     }
 
     /// Whether the call runs guest code in the foreground. Such calls run one at a time, in order; the others at once.
+    /// A state can be kept and restored between two of them only.
     /// Lists of page actions take turns, because they share the current tab; single actions do not, because one of them
     /// may be what a list waits for.
     pub fn is_foreground(&self) -> bool {
-        matches!(self, Self::ExecuteCode { .. } | Self::ExecuteCommand { .. } | Self::Perform { .. })
+        matches!(
+            self,
+            Self::ExecuteCode { .. }
+                | Self::ExecuteCommand { .. }
+                | Self::Perform { .. }
+                | Self::Checkpoint
+                | Self::Restore { .. }
+        )
     }
 
     /// Whether the call is one of the file tools, which sessions of every kind take.

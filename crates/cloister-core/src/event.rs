@@ -76,6 +76,18 @@ pub enum Outcome {
         /// The bytes asked for, as far as the file has them.
         data: Bytes,
     },
+    /// `Checkpoint`.
+    Checkpointed {
+        /// What `Restore` takes.
+        checkpoint: String,
+        /// Bytes that it holds.
+        bytes: u64,
+    },
+    /// `Restore`.
+    Restored {
+        /// Which: as `Checkpoint` returned it, or `previous`.
+        checkpoint: String,
+    },
     /// `Act`.
     Acted(ActionResult),
     /// `Perform`: one entry per page action that was begun; only the last one can have failed.
@@ -130,6 +142,8 @@ pub enum StateAfter {
     /// All there.
     #[default]
     Kept,
+    /// As it was before the call, files included: the call has been undone.
+    Restored,
     /// Gone; the next call starts with an empty context. Files are still there.
     Lost,
 }

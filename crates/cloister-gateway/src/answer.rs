@@ -104,6 +104,9 @@ pub(crate) fn notes(execution: &Execution) -> Vec<String> {
     };
     let state = match execution.state {
         StateAfter::Kept => "the session's variables are kept",
+        StateAfter::Restored => {
+            "the session is back in the state from before the call, files included: the call has been undone"
+        }
         StateAfter::Lost => {
             "the session's variables are lost, and the next call starts with an empty context; files are kept"
         }
@@ -111,7 +114,7 @@ pub(crate) fn notes(execution: &Execution) -> Vec<String> {
     match (how, execution.state) {
         (Some(how), _) => notes.push(format!("{how}; {state}")),
         // A kill of one process by a limit can take the runtime with it after the call itself ended.
-        (None, StateAfter::Lost) => notes.push(state.to_owned()),
+        (None, StateAfter::Lost | StateAfter::Restored) => notes.push(state.to_owned()),
         (None, StateAfter::Kept) => {}
     }
     notes

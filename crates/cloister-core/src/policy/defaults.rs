@@ -4,7 +4,7 @@
 
 use super::{
     BrowserRules, Filesystem, Isolation, Languages, Network, NetworkMode, Output, Policy, Resources,
-    StartMode, Time, Wall,
+    Snapshots, StartMode, Time, Wall,
 };
 use std::time::Duration;
 
@@ -62,6 +62,7 @@ impl Policy {
                 text: true,
             },
             browser: BrowserRules { recording: false, recording_bytes: 256 * MIB },
+            snapshots: Snapshots::Call,
             isolation: Isolation {
                 require: vec![Wall::Namespaces, Wall::Root, Wall::Seccomp, Wall::Landlock],
                 seccomp: "seccomp/default.json".into(),

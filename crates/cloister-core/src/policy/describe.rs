@@ -3,7 +3,7 @@
 use super::quantity::{size_text, span_text};
 use super::{
     BrowserRules, Filesystem, Isolation, Languages, Network, NetworkMode, Output, Policy, Resources,
-    StartMode, Time, Wall,
+    Snapshots, StartMode, Time, Wall,
 };
 
 /// One field of a policy.
@@ -53,6 +53,7 @@ pub(super) fn rows(policy: &Policy) -> Vec<(&'static str, String)> {
         languages,
         output,
         browser,
+        snapshots,
         isolation,
     } = policy;
     let Network { mode, allowed_domains, denied_domains, allowed_cidrs, ports, connections, bytes } = network;
@@ -68,6 +69,7 @@ pub(super) fn rows(policy: &Policy) -> Vec<(&'static str, String)> {
         ("tier", quoted(tier)),
         ("image", quoted(image)),
         ("start", quoted(start.name())),
+        ("snapshots", quoted(snapshots.name())),
         ("network.mode", quoted(mode.name())),
         ("network.allowed_domains", list(allowed_domains.iter().map(|d| quoted(d)))),
         ("network.denied_domains", list(denied_domains.iter().map(|d| quoted(d)))),
@@ -124,6 +126,17 @@ impl StartMode {
     }
 }
 
+impl Snapshots {
+    /// The name in policies.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Call => "call",
+            Self::Atomic => "atomic",
+        }
+    }
+}
+
 impl NetworkMode {
     /// The name in policies.
     pub fn name(self) -> &'static str {
@@ -140,6 +153,7 @@ const TEXTS: &[(&str, &str, &str)] = &[
     ("tier", "which backend runs the session", ""),
     ("image", "the folder of sandbox-images/ that it runs in", ""),
     ("start", "pool, zygote or exec", "learning the memory layout of a neighbour from one's own"),
+    ("snapshots", "what is kept of a session's state before each call (wasm)", ""),
     ("network.mode", "none, allowlist or open", "exfiltration, by DNS too, and reaching internal services"),
     ("network.allowed_domains", "where mode allowlist may connect", "exfiltration to any other host"),
     (

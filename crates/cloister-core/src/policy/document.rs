@@ -3,7 +3,7 @@
 use super::narrow::union;
 use super::quantity::{Size, Span};
 use super::room;
-use super::{NetworkMode, Policy, StartMode, Wall};
+use super::{NetworkMode, Policy, Snapshots, StartMode, Wall};
 use serde::Deserialize;
 
 /// One file of `policies/`.
@@ -19,6 +19,7 @@ pub(super) struct Document {
     tier: Option<String>,
     image: Option<String>,
     start: Option<Start>,
+    snapshots: Option<SnapshotsName>,
     #[serde(default)]
     network: NetworkPart,
     #[serde(default)]
@@ -121,6 +122,14 @@ enum Start {
 
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
+enum SnapshotsName {
+    None,
+    Call,
+    Atomic,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
 enum Mode {
     None,
     Allowlist,
@@ -150,6 +159,7 @@ impl Document {
             tier,
             image,
             start,
+            snapshots,
             network,
             resources,
             filesystem,
@@ -164,6 +174,7 @@ impl Document {
         set(&mut policy.tier, tier);
         set(&mut policy.image, image);
         set(&mut policy.start, start.map(StartMode::from));
+        set(&mut policy.snapshots, snapshots.map(Snapshots::from));
 
         let NetworkPart { mode, allowed_domains, denied_domains, allowed_cidrs, ports, connections, bytes } =
             network;
@@ -239,6 +250,16 @@ impl From<Start> for StartMode {
             Start::Pool => Self::Pool,
             Start::Zygote => Self::Zygote,
             Start::Exec => Self::Exec,
+        }
+    }
+}
+
+impl From<SnapshotsName> for Snapshots {
+    fn from(snapshots: SnapshotsName) -> Self {
+        match snapshots {
+            SnapshotsName::None => Self::None,
+            SnapshotsName::Call => Self::Call,
+            SnapshotsName::Atomic => Self::Atomic,
         }
     }
 }

@@ -32,7 +32,7 @@ pub struct Policy {
     pub name: String,
     /// One line for people.
     pub description: String,
-    /// Which backend runs it: `process` (default), `browser`.
+    /// Which backend runs it: `process` (default), `wasm`, `browser`.
     pub tier: String,
     /// The folder of `sandbox-images/` that sessions run in. Default `analysis`.
     pub image: String,
@@ -52,6 +52,8 @@ pub struct Policy {
     pub output: Output,
     /// What is kept of browser sessions.
     pub browser: BrowserRules,
+    /// What is kept of a session's state before a call, on tiers that can. Default `call`.
+    pub snapshots: Snapshots,
     /// Walls that the host must be able to build.
     pub isolation: Isolation,
 }
@@ -75,6 +77,17 @@ pub enum StartMode {
     Zygote,
     /// Strict: a new program from the image, with its own layout and hash seed. Costs the imports.
     Exec,
+}
+
+/// What is kept of a session's state before each call. Only the wasm tier can; others ignore it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Snapshots {
+    /// Nothing: a call that must be cut off loses the variables.
+    None,
+    /// The state before the call: a call that must be cut off is undone, and `restore` without a checkpoint undoes the last one.
+    Call,
+    /// The same, and a call that ends with an exception is undone as well.
+    Atomic,
 }
 
 /// Where a session may connect. Without a network there is no route, no resolver and no proxy.

@@ -1,7 +1,7 @@
 //! Narrower and wider: which of two policies grants more, field by field, and the most that both grant.
 //!
 //! Three kinds of fields: *limits* and *rights*, which have an order (smaller, fewer, false is narrower); *walls and
-//! denials*, whose order is the other way round (more is narrower); and *choices* (image, workspace, the text block),
+//! denials*, whose order is the other way round (more is narrower); and *choices* (image, workspace, snapshots, the text block),
 //! which grant nothing and are free. Both functions take policies apart without `..`: a new field must be decided here.
 
 use super::target::{cidr_covers, domain_covers};
@@ -25,6 +25,7 @@ pub fn widenings(child: &Policy, parent: &Policy) -> Vec<&'static str> {
         languages,
         output,
         browser,
+        snapshots: _, // a choice: a session's own past grants nothing
         isolation,
     } = child;
     let mut wider = Vec::new();
@@ -96,8 +97,8 @@ pub fn widenings(child: &Policy, parent: &Policy) -> Vec<&'static str> {
     let Isolation { require, seccomp } = isolation;
     let p = &parent.isolation;
     check("isolation.require", p.require.iter().all(|wall| require.contains(wall)));
-    // Names of system call lists have no order, so a child keeps its parent's.
-    check("isolation.seccomp", *seccomp == p.seccomp);
+    // Names of system call lists have no order, so a child keeps its parent's; but the wasm tier's own is the smallest that there is.
+    check("isolation.seccomp", *seccomp == p.seccomp || is_smallest(child, parent));
     wider
 }
 
@@ -172,11 +173,21 @@ pub fn meet(a: &Policy, b: &Policy) -> Policy {
             recording: a.browser.recording || b.browser.recording,
             recording_bytes: a.browser.recording_bytes.min(b.browser.recording_bytes),
         },
+        snapshots: a.snapshots,
         isolation: Isolation {
             require: union(&b.isolation.require, &a.isolation.require),
-            seccomp: b.isolation.seccomp.clone(),
+            seccomp: if is_smallest(a, b) {
+                a.isolation.seccomp.clone()
+            } else {
+                b.isolation.seccomp.clone()
+            },
         },
     }
+}
+
+/// Whether `a` is on the narrower tier with that tier's own list.
+fn is_smallest(a: &Policy, b: &Policy) -> bool {
+    a.tier != b.tier && narrower_tier(&a.tier, &b.tier) == a.tier && a.isolation.seccomp == WASM_LIST
 }
 
 /// `first`, and what `second` has in addition.
@@ -185,6 +196,9 @@ pub(super) fn union<T: Clone + PartialEq>(first: &[T], second: &[T]) -> Vec<T> {
     all.extend(second.iter().filter(|item| !first.contains(item)).cloned());
     all
 }
+
+/// The list of the wasm tier's engines: `default.json` without files to change, sockets and devices.
+const WASM_LIST: &str = "seccomp/wasm.json";
 
 /// A wasm worker sits in the same jail and makes far fewer system calls, so it is the narrower one. Other names have no
 /// order: the parent's stays.

@@ -182,6 +182,9 @@ fn weight(event: &Event) -> usize {
                 Outcome::Removed { removed, failed } => (removed.len() + failed.len()) * 2 * ENTRY,
                 Outcome::Task(task) => task.stdout.len() + task.stderr.len(),
                 Outcome::Range { data, .. } => data.len(),
+                Outcome::Checkpointed { checkpoint, .. } | Outcome::Restored { checkpoint } => {
+                    checkpoint.len()
+                }
                 Outcome::Acted(ActionResult::Success { data }) => data.as_ref().map_or(0, Bytes::len),
                 Outcome::Acted(ActionResult::Failed { error }) => error.len(),
                 Outcome::Performed(steps) => steps.iter().map(|step| ENTRY + performed(step)).sum::<usize>(),

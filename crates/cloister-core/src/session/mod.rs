@@ -107,6 +107,8 @@ pub struct StartSession {
     pub timeout: Option<Duration>,
     /// Set for a browser session, and only then: the identifier must be a browser's.
     pub browser: Option<StartBrowser>,
+    /// Start as a copy of this session, which must be at rest: its variables, imports and files, with randomness of its own.
+    pub copy_of: Option<SessionId>,
     /// Makes the start idempotent for its principal.
     pub client_token: Option<String>,
     /// Digest of the request's other parameters: the same token with another digest is refused.

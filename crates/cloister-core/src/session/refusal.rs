@@ -200,6 +200,11 @@ pub(super) fn start_failed(policy: &Policy, error: StartError) -> Error {
                 "image `{image}` of policy `{name}` is missing or damaged; run `make images` on the server"
             )
         }
+        StartError::NotSupported(why) => {
+            return Error::invalid(Reason::FieldValidationFailed, why.clone());
+        }
+        StartError::Busy(why) => return Error::new(Kind::Conflict, why.clone()),
+        StartError::Full(why) => return Error::new(Kind::Throttled, why.clone()),
         StartError::Step { .. } => {
             format!(
                 "the sandbox could not be started under policy `{name}`; the server's log says at which step"

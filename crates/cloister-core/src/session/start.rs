@@ -14,12 +14,12 @@ use super::live::{Handle, Live, View};
 use super::refusal;
 use super::state::Phase;
 use super::tokens::{Claim, Tokens};
-use super::worker::Order;
+use super::worker::{Order, Worker};
 use super::{
     Interpreters, ManagerConfig, SessionKind, SessionRecord, StartSession, Status, recordings, records,
 };
 use crate::error::Error;
-use crate::id::{Principal, SessionId};
+use crate::id::{Principal, SandboxId, SessionId};
 use crate::policy::Policy;
 use crate::store::{Store, StoredSession};
 use std::sync::Arc;
@@ -48,6 +48,7 @@ struct Checked {
     policy: Arc<Policy>,
     tier: Tier,
     ttl: Duration,
+    copy_of: Option<SandboxId>,
 }
 
 impl Starter {
@@ -87,7 +88,16 @@ impl Starter {
             ));
         }
         let tier = self.backends.get(&policy.tier).ok_or_else(|| refusal::no_such_tier(&policy))?;
-        Ok(Checked { who: who.clone(), request, policy, tier, ttl })
+        let copy_of = request.copy_of.as_ref().map(|id| self.original(who, &request.key, id)).transpose()?;
+        Ok(Checked { who: who.clone(), request, policy, tier, ttl, copy_of })
+    }
+
+    /// What runs the session that is to be copied. It must be the caller's own, and of the same interpreter: a copy has the same walls.
+    fn original(&self, who: &Principal, key: &str, id: &SessionId) -> Result<SandboxId, Error> {
+        let handle = self.live.find(id).filter(|handle| handle.belongs_to(who, Some(key)));
+        let handle = handle.ok_or_else(|| refusal::no_such_session(id))?;
+        let view = handle.view.borrow();
+        view.worker.as_ref().map(Worker::sandbox).ok_or_else(|| refusal::no_such_session(id))
     }
 
     /// The first start under a token in this process; a former process may have had it.
@@ -104,9 +114,10 @@ impl Starter {
     }
 
     async fn begin(self, checked: Checked) -> Result<SessionRecord, Error> {
-        let Checked { who, request, policy, tier, ttl } = checked;
+        let Checked { who, request, policy, tier, ttl, copy_of } = checked;
         // The worker ends itself a little later than the server would, so that an expiry is an expiry and not a death.
-        let order = Order::new(tier, Arc::clone(&policy), ttl + policy.time.grace, &request);
+        let life = ttl + policy.time.grace;
+        let order = Order::new(tier, Arc::clone(&policy), life, who.clone(), &request).copying(copy_of);
         let id = SessionId::random()
             .map_err(|error| Error::internal("the server's random source failed", error.to_string()))?;
         let (created, expires) = (SystemTime::now(), Instant::now() + ttl);

@@ -11,7 +11,7 @@ use crate::backend::{EventSink, Interpreter, InterpreterSpec, InvokeError, Start
 use crate::browser::{ActionResult, Browser, BrowserError, BrowserSpec, StartBrowser};
 use crate::command::ToolCall;
 use crate::event::{Event, Outcome};
-use crate::id::SandboxId;
+use crate::id::{Principal, SandboxId};
 use crate::policy::Policy;
 use crate::recording::Recording;
 use std::sync::Arc;
@@ -31,14 +31,28 @@ pub(super) struct Order {
     tier: Tier,
     policy: Arc<Policy>,
     ttl: Duration,
+    owner: Principal,
+    copy_of: Option<SandboxId>,
     browser: StartBrowser,
     recording: Option<Recording>,
 }
 
 impl Order {
     /// `ttl` is how long the worker may live at most.
-    pub(super) fn new(tier: Tier, policy: Arc<Policy>, ttl: Duration, request: &StartSession) -> Self {
-        Self { tier, policy, ttl, browser: request.browser.clone().unwrap_or_default(), recording: None }
+    pub(super) fn new(
+        tier: Tier,
+        policy: Arc<Policy>,
+        ttl: Duration,
+        owner: Principal,
+        request: &StartSession,
+    ) -> Self {
+        let browser = request.browser.clone().unwrap_or_default();
+        Self { tier, policy, ttl, owner, copy_of: None, browser, recording: None }
+    }
+
+    /// The same, as a copy of what runs in a sandbox.
+    pub(super) fn copying(self, copy_of: Option<SandboxId>) -> Self {
+        Self { copy_of, ..self }
     }
 
     /// The same, recorded.
@@ -47,9 +61,12 @@ impl Order {
     }
 
     pub(super) async fn start(self) -> Result<Worker, StartError> {
-        let Self { tier, policy, ttl, browser, recording } = self;
+        let Self { tier, policy, ttl, owner, copy_of, browser, recording } = self;
         match tier {
-            Tier::Code(backend) => backend.start(InterpreterSpec { policy, ttl }).await.map(Worker::Code),
+            Tier::Code(backend) => {
+                let spec = InterpreterSpec { policy, ttl, owner, copy_of };
+                backend.start(spec).await.map(Worker::Code)
+            }
             Tier::Browser(backend) => {
                 let StartBrowser { viewport, proxies } = browser;
                 let spec = BrowserSpec { policy, ttl, viewport, proxies, recording };

@@ -10,7 +10,7 @@ use crate::browser::{
     Text, ToClient, Viewport,
 };
 use crate::command::ToolCall;
-use crate::id::SandboxId;
+use crate::id::{Principal, SandboxId};
 use crate::lock::lock;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -37,7 +37,12 @@ pub(super) struct FakeBrowser {
 
 impl FakeBrowser {
     pub(super) fn new(spec: BrowserSpec, shared: Arc<Shared>) -> Result<Arc<Self>, getrandom::Error> {
-        let under = InterpreterSpec { policy: Arc::clone(&spec.policy), ttl: spec.ttl };
+        let under = InterpreterSpec {
+            policy: Arc::clone(&spec.policy),
+            ttl: spec.ttl,
+            owner: Principal::local(),
+            copy_of: None,
+        };
         let files = FakeInterpreter::new(under, Arc::clone(&shared.counters), Duration::ZERO)?;
         let stream = watch::channel(StreamStatus::Enabled).0;
         Ok(Arc::new(Self {

@@ -73,6 +73,7 @@ pub(super) async fn start(
         name: text("name"),
         timeout: body.get("sessionTimeoutSeconds").and_then(Json::as_u64).map(Duration::from_secs),
         browser: None,
+        copy_of: None,
         client_token: text("clientToken"),
         fingerprint: fingerprint::of(&[key], body, &["clientToken"]),
     };

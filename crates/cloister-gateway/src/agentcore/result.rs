@@ -130,9 +130,11 @@ fn build(answer: Answer, options: Options<'_>) -> ToolResult {
             }
         }
         Outcome::Task(task) => task_result(task, options),
-        Outcome::Range { .. } | Outcome::Acted(_) | Outcome::Performed(_) => {
-            text_result("this is no tool of this interface".into(), true)
-        }
+        Outcome::Range { .. }
+        | Outcome::Checkpointed { .. }
+        | Outcome::Restored { .. }
+        | Outcome::Acted(_)
+        | Outcome::Performed(_) => text_result("this is no tool of this interface".into(), true),
         Outcome::Failed { message } => text_result(message, true),
     }
 }

@@ -42,6 +42,7 @@ pub(super) async fn start(
         name: members.short("name", 100),
         timeout: members.whole("timeout", 1, 28_800).map(Duration::from_secs),
         browser,
+        copy_of: None,
         client_token: members.short("clientToken", 256),
         fingerprint: fingerprint::of(&[], members.json(), &["clientToken"]),
     };

@@ -57,6 +57,7 @@ pub(super) fn policy(policy: &Policy) -> Value {
         languages,
         output,
         browser,
+        snapshots,
         isolation,
     } = policy;
     json!({
@@ -65,6 +66,7 @@ pub(super) fn policy(policy: &Policy) -> Value {
         "tier": tier,
         "image": image,
         "start": start.name(),
+        "snapshots": snapshots.name(),
         "network": {
             "mode": network.mode.name(),
             "allowed_domains": network.allowed_domains,
@@ -151,6 +153,7 @@ pub(super) fn execution(config: &GatewayConfig, id: &SessionId, execution: &Exec
         "limits": limits.iter().map(|l| json!({ "code": l.code(), "message": l.sentence() })).collect::<Vec<_>>(),
         "state": match state {
             StateAfter::Kept => "kept",
+            StateAfter::Restored => "restored",
             StateAfter::Lost => "lost",
         },
         "usage": {
