@@ -1,0 +1,192 @@
+//! Runs one cell: keeps the state before it, runs, and says how it ended and what became of the state.
+//!
+//! ```text
+//!   before ─▶ run ─┬─ ended by itself, or by KeyboardInterrupt ─▶ Kept
+//!                  ├─ cut off, dead, out of host calls ─▶ before? Restored : Lost (files stay)
+//!                  └─ an exception, under `atomic` ─────▶ Restored
+//! ```
+
+use crate::factory::Factory;
+use crate::guest::{Death, Guest};
+use crate::history::{Pages, Rest, Snapshot};
+use crate::output::Output;
+use crate::session::{Place, Session};
+use crate::wasi::Stop;
+use cloister_jail::guest::cell::CellRequest;
+use cloister_jail::guest::engine::Keep;
+use cloister_jail::guest::message::{Ended, Reply, Report};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What is asked.
+pub(crate) struct Cell {
+    pub(crate) id: String,
+    pub(crate) language: String,
+    pub(crate) clear: bool,
+    pub(crate) deadline_ms: u64,
+    pub(crate) code: Vec<u8>,
+}
+
+impl Session {
+    /// Runs a cell and sends its report. `place` is the session's own, locked.
+    pub(crate) fn execute(&self, factory: &Factory, place: &mut Place, cell: Cell) {
+        let started = Instant::now();
+        let Cell { id, language, clear, deadline_ms, code } = cell;
+        let mut output =
+            Some(Output::new(id.clone(), Arc::clone(&self.channel), Arc::clone(&self.control), &self.terms));
+        let finish = |report: Report, output: Option<Output>, traceback: Vec<u8>| {
+            let mut report = Report {
+                wall_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+                ..report
+            };
+            report.trim();
+            if let Some(output) = output {
+                output.finish(&Reply::Executed { id: id.clone(), report }, &traceback);
+            }
+        };
+        let Place::Live(guest) = place else {
+            let why = if let Place::Gone(why) = place { why.clone() } else { String::new() };
+            let error = Some(("StartError".to_owned(), why));
+            finish(
+                Report { exit_code: 126, error, state_lost: true, ..Report::default() },
+                output,
+                Vec::new(),
+            );
+            return;
+        };
+        let before = self.before(guest);
+        let mark = guest.store.data().wasi.view.mark();
+        let request = CellRequest::Run {
+            id: id.clone(),
+            language,
+            clear,
+            memory: 0,
+            display: self.terms.display,
+            displays: self.terms.displays,
+        };
+        let request = serde_json::to_vec(&request).unwrap_or_default();
+        self.control
+            .begin(started + Duration::from_millis(deadline_ms), Duration::from_millis(self.terms.grace_ms));
+        guest.store.data_mut().cell.output = output.take();
+        guest.store.data_mut().share.refused = false;
+        let ran = {
+            let _time = factory.ticker.running();
+            guest.run(&request, &code)
+        };
+        let cut = self.control.end();
+        let Some(mut output) = guest.store.data_mut().cell.output.take() else { return };
+
+        let (mut report, atomic) = (Report::default(), self.terms.checkpoint == Keep::Atomic);
+        report.deadline_ms = cut.timed_out.then_some(deadline_ms);
+        report.error = output.error.take();
+        report.dropped = output.dropped;
+        let undo = match &ran {
+            Ok(()) => {
+                let said = output.said.take();
+                let status = said.as_ref().map_or("", |said| said.status.as_str());
+                report.exit_code = said.as_ref().map_or(1, |said| said.exit_code);
+                report.ended = match (cut.interrupted, status) {
+                    (true, _) => Ended::Interrupted,
+                    (false, "exit") => Ended::Exited,
+                    (false, _) => Ended::Completed,
+                };
+                atomic && (report.error.is_some() || cut.interrupted)
+            }
+            Err(death) => {
+                (report.ended, report.exit_code) = ended(death);
+                true
+            }
+        };
+        let traceback = std::mem::take(&mut output.traceback);
+        if undo {
+            self.undo(factory, place, before.as_ref(), &mut report);
+        }
+        if let Place::Live(guest) = place {
+            let view = &guest.store.data().wasi.view;
+            let (files, more) = view.changes_since(&mark, self.terms.files as usize);
+            (report.files, report.files_truncated) = (files, more);
+            let (usage, limits) = (view.usage(), view.limits());
+            report.disk_full = usage.bytes >= limits.bytes || usage.inodes >= limits.inodes;
+        }
+        finish(report, Some(output), traceback);
+        // From here on the client has its answer, and what is copied costs it nothing unless it comes back at once.
+        let mut history = crate::lock(&self.history);
+        if !undo {
+            history.previous = before;
+            history.rest = match place {
+                Place::Live(guest) => self.rest(factory, guest),
+                _ => Rest::Unknown,
+            };
+        }
+        drop(history);
+        self.settle(place);
+    }
+
+    /// The state before a call, if it is known or cheap to know.
+    fn before(&self, guest: &Guest) -> Option<Snapshot> {
+        if self.terms.checkpoint == Keep::Nothing {
+            return None;
+        }
+        let view = guest.store.data().wasi.view.clone();
+        match &crate::lock(&self.history).rest {
+            Rest::Fresh => Some(Snapshot { pages: None, view }),
+            Rest::Copied(pages) => Some(Snapshot { pages: Some(Arc::clone(pages)), view }),
+            Rest::Unknown => None,
+        }
+    }
+
+    /// The memory after a call.
+    fn rest(&self, factory: &Factory, guest: &Guest) -> Rest {
+        if self.terms.checkpoint == Keep::Nothing {
+            return Rest::Unknown;
+        }
+        match Pages::take_if_cheap(factory, guest) {
+            Ok(Some(pages)) => Rest::Copied(Arc::new(pages)),
+            Ok(None) | Err(_) => Rest::Unknown,
+        }
+    }
+
+    /// Puts the session back to how it was before the call, or, if that was not kept, to an empty context with its files.
+    fn undo(&self, factory: &Factory, place: &mut Place, before: Option<&Snapshot>, report: &mut Report) {
+        let files = match place {
+            Place::Live(guest) => guest.store.data().wasi.view.clone(),
+            _ => return,
+        };
+        // The dead guest's memory is given back first: two may be more than the session may have.
+        *place = Place::Gone("the session is being restored".into());
+        let control = Arc::clone(&self.control);
+        let lost = Snapshot { pages: None, view: files.closed() };
+        let to = before.unwrap_or(&lost);
+        let restored = factory.restored(&self.terms, control, to).and_then(|mut guest| {
+            if to.pages.is_none() {
+                factory.refresh(&mut guest)?;
+            }
+            Ok(guest)
+        });
+        match restored {
+            Ok(guest) => {
+                report.restored = before.is_some();
+                report.state_lost = before.is_none();
+                *place = Place::Live(Box::new(guest));
+                if before.is_none() {
+                    crate::lock(&self.history).rest = Rest::Fresh;
+                }
+            }
+            Err(error) => {
+                report.state_lost = true;
+                *place = Place::Gone(error.to_string());
+            }
+        }
+    }
+}
+
+/// How a call ended whose guest is dead, and what a shell would report.
+fn ended(death: &Death) -> (Ended, i32) {
+    match death {
+        Death::Overrun | Death::Closed => (Ended::Killed, 137),
+        Death::Stopped(Stop::Exit(code)) => (Ended::Died, code.cast_signed()),
+        Death::Stopped(_) => (Ended::Killed, 137),
+        // As a crash of a process would be: SIGSEGV.
+        Death::Trap(_) => (Ended::Died, 139),
+    }
+}
