@@ -36,7 +36,7 @@ build: ## Build everything for debugging
 
 .PHONY: release
 release: deps ## Build target/release/cloister and what it needs beside it
-	cargo build --locked --release -p cloister -p cloister-jail
+	cargo build --locked --release -p cloister -p cloister-jail -p cloister-wasm
 	@scripts/lay-out-release.sh "$(CARGO_TARGET_DIR)/release" "$(OUT)" "$(CLOISTER_CACHE)/images"
 
 .PHONY: images

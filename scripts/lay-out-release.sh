@@ -9,7 +9,7 @@ set -euo pipefail
 built=$1 out=$2 images=$3
 
 mkdir -p "$out" "$images"
-for file in cloister cloister-jail; do
+for file in cloister cloister-jail cloister-wasm; do
     # A new file and a rename: a server may be running from the old one.
     install -m 0755 "$built/$file" "$out/.$file.new"
     mv -f "$out/.$file.new" "$out/$file"

@@ -120,7 +120,12 @@ impl Rig {
 
     /// A session with a life of `ttl`.
     pub async fn try_session(&self, ttl: Duration) -> Result<Session, StartError> {
-        let spec = InterpreterSpec { policy: Arc::clone(&self.policy), ttl };
+        let spec = InterpreterSpec {
+            policy: Arc::clone(&self.policy),
+            ttl,
+            owner: cloister_core::Principal::local(),
+            copy_of: None,
+        };
         self.backend.start(spec).await.map(Session::new)
     }
 

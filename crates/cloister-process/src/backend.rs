@@ -194,6 +194,10 @@ impl InterpreterBackend for ProcessBackend {
     }
 
     async fn start(&self, spec: InterpreterSpec) -> Result<Arc<dyn Interpreter>, StartError> {
+        if spec.copy_of.is_some() {
+            let why = "this interpreter is on the process tier, which cannot copy a running session; use one on the wasm tier";
+            return Err(StartError::NotSupported(why.into()));
+        }
         while let Some(sandbox) = self.take_ready(&spec.policy) {
             match sandbox.control.set_ttl(spec.ttl).await {
                 Ok(()) => return Ok(Arc::new(ProcessInterpreter::new(sandbox, spec.policy))),

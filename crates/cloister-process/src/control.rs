@@ -33,6 +33,8 @@ pub(crate) struct Hello {
     pub(crate) proxy: Option<TcpListener>,
     /// The server's ends of the browser's pipes: to it, from it.
     pub(crate) browser: Option<(OwnedFd, OwnedFd)>,
+    /// The server's end of the socket for orders to the engine.
+    pub(crate) engine: Option<OwnedFd>,
 }
 
 impl Hello {
@@ -42,15 +44,16 @@ impl Hello {
             let what = format!("the sandbox named {} descriptors and sent {}", handed.len(), fds.len());
             return Err(io::Error::other(what));
         }
-        let (mut proxy, mut to, mut from) = (None, None, None);
+        let (mut proxy, mut to, mut from, mut engine) = (None, None, None, None);
         for (what, fd) in handed.iter().zip(fds) {
             match what {
                 Handed::Proxy => proxy = Some(TcpListener::from(fd)),
                 Handed::ToBrowser => to = Some(fd),
                 Handed::FromBrowser => from = Some(fd),
+                Handed::Engine => engine = Some(fd),
             }
         }
-        Ok(Self { walls, proxy, browser: to.zip(from) })
+        Ok(Self { walls, proxy, browser: to.zip(from), engine })
     }
 }
 
@@ -221,7 +224,9 @@ async fn read_one(reader: &mut BufReader<OwnedReadHalf>, routes: &Routes) -> io:
     let reply: Reply = serde_json::from_slice(&json).map_err(io::Error::other)?;
     let key = match &reply {
         Reply::Hello { .. } => return Ok(None),
-        Reply::BrowserEnded { status, said } => return Ok(Some(translate::browser_end(*status, said))),
+        Reply::ResidentEnded { name, status, said } => {
+            return Ok(Some(translate::resident_end(name, *status, said)));
+        }
         Reply::Warmed => WARMED,
         Reply::Stdout { id }
         | Reply::Stderr { id }
@@ -283,7 +288,7 @@ mod tests {
     async fn what_init_says_of_its_browser_is_the_reason_of_the_end() {
         let (_control, mut init, reason) = channel();
         let said = "ERROR: no usable sandbox\n\x1b[31m".to_owned();
-        let farewell = Reply::BrowserEnded { status: 133, said };
+        let farewell = Reply::ResidentEnded { name: "browser".into(), status: 133, said };
         init.write_all(&frame::encode(&farewell, b"").unwrap()).await.unwrap();
         drop(init);
         let why = reason.await.unwrap();

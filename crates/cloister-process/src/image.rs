@@ -42,6 +42,8 @@ struct Description {
     #[serde(default)]
     browser: Option<BrowserDescription>,
     #[serde(default)]
+    wasm: Option<WasmDescription>,
+    #[serde(default)]
     env: BTreeMap<String, String>,
 }
 
@@ -68,6 +70,20 @@ struct BrowserDescription {
     argv: Vec<String>,
 }
 
+/// What an engine of the wasm tier makes sessions of; paths are inside the image.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WasmDescription {
+    /// The interpreter.
+    pub module: String,
+    /// Its standard library.
+    pub library: String,
+    /// Packages.
+    pub site: String,
+    /// Our own code.
+    pub driver: String,
+}
+
 /// A built image.
 #[derive(Clone, Debug)]
 pub struct Image {
@@ -85,6 +101,8 @@ pub struct Image {
     pub shell: Vec<String>,
     /// The browser's program and arguments, if it has one.
     pub browser: Option<Vec<String>>,
+    /// The interpreter for the wasm tier, if it has one.
+    pub wasm: Option<WasmDescription>,
     /// Environment of guest programs.
     pub env: BTreeMap<String, String>,
     /// The zygote's program and the modules that it imports, if the image has one.
@@ -116,6 +134,7 @@ impl Image {
                 .collect(),
             shell: description.shell.argv,
             browser: description.browser.map(|browser| browser.argv),
+            wasm: description.wasm,
             env: description.env,
             zygote,
         })

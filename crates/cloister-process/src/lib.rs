@@ -11,6 +11,7 @@
 
 mod backend;
 mod browser;
+mod calls;
 mod control;
 mod ids;
 mod image;
@@ -28,7 +29,9 @@ mod report;
 mod sandbox;
 mod translate;
 mod walls;
+mod wasm;
 mod zygote;
 
 pub use backend::{ORPHAN, ProcessBackend, ProcessConfig};
 pub use image::{Image, ImageError};
+pub use wasm::{EngineRoom, WASM_TIER, WasmBackend, WasmConfig, Workshop};

@@ -1,10 +1,13 @@
 //! Policy and image to a plan: pure, and complete before anything happens.
 
 use crate::image::Image;
+use crate::wasm::WASM_TIER;
 use cloister_core::policy::{
     Filesystem, Isolation, Languages, NetworkMode, Output, Policy, Resources, StartMode, Time, Wall,
 };
-use cloister_jail::plan::{BrowserProgram, Jail, Limits, PROXY_PORT, Plan, Programs, VERSION, World};
+use cloister_jail::plan::{
+    BrowserProgram, EngineProgram, Jail, Limits, PROXY_PORT, Plan, Programs, VERSION, World,
+};
 use cloister_jail::setup::container;
 use std::time::Duration;
 
@@ -35,6 +38,18 @@ pub(crate) struct Identity {
     pub(crate) orphan: Duration,
     /// What the walls are made of.
     pub(crate) jail: Jail,
+}
+
+impl Places {
+    /// The working directory.
+    pub(crate) fn workspace(&self) -> &str {
+        &self.workspace
+    }
+
+    /// The home directory.
+    pub(crate) fn home(&self) -> &str {
+        &self.home
+    }
 }
 
 /// Where a session's writable places are, as the guest names them.
@@ -78,7 +93,8 @@ pub(crate) fn lower(policy: &Policy, image: &Image, filters: Vec<Vec<u64>>, who:
         time,
         languages,
         output,
-        browser: _, // kept by the server, outside of the sandbox
+        browser: _,   // kept by the server, outside of the sandbox
+        snapshots: _, // of the wasm tier only
         isolation,
     } = policy;
     let Resources { memory, cpu: _, pids, open_files } = resources; // cpu: by cgroup only
@@ -135,6 +151,7 @@ pub(crate) fn lower(policy: &Policy, image: &Image, filters: Vec<Vec<u64>>, who:
             shell: if *shell { image.shell.clone() } else { Vec::new() },
             eager: eager.filter(|_| warm || *start != StartMode::Exec || runtimes.len() == 1),
             browser: image.browser.as_ref().filter(|_| tier == BROWSER_TIER).map(|argv| browser(argv, proxy)),
+            engine: image.wasm.as_ref().filter(|_| tier == WASM_TIER).map(|_| engine()),
         },
         filters,
         landlock: require.contains(&Wall::Landlock),
@@ -143,6 +160,11 @@ pub(crate) fn lower(policy: &Policy, image: &Image, filters: Vec<Vec<u64>>, who:
         ttl_ms: millis(*session_max),
         orphan_ms: millis(orphan),
     }
+}
+
+/// The engine's program: in the root that [`crate::wasm`] has had made.
+fn engine() -> EngineProgram {
+    EngineProgram { argv: vec!["/engine".into(), "serve".into()] }
 }
 
 /// The browser's program. What a client says never becomes an argument.
@@ -215,6 +237,7 @@ mod tests {
             runners: BTreeMap::from([("python".to_owned(), runner.clone()), ("nodejs".to_owned(), runner)]),
             shell: vec!["/bin/bash".into()],
             browser: Some(vec!["/chromium".into(), "--remote-debugging-pipe".into(), "about:blank".into()]),
+            wasm: None,
             env: BTreeMap::from([("HOME".to_owned(), "/root".to_owned())]),
             zygote: None,
         }

@@ -120,34 +120,64 @@ impl Maker {
         policy: Arc<Policy>,
         proxies: Proxies,
     ) -> Result<Sandbox, StartError> {
+        self.make_of(policy, proxies, None).await
+    }
+
+    /// The same from an image that has been loaded already.
+    pub(crate) async fn make_from(
+        self: &Arc<Self>,
+        policy: Arc<Policy>,
+        image: Image,
+    ) -> Result<Sandbox, StartError> {
+        self.make_of(policy, Proxies::default(), Some(image)).await
+    }
+
+    async fn make_of(
+        self: &Arc<Self>,
+        policy: Arc<Policy>,
+        proxies: Proxies,
+        image: Option<Image>,
+    ) -> Result<Sandbox, StartError> {
         walls::check(&self.findings, &policy)?;
         let maker = Arc::clone(self);
-        let made = tokio::task::spawn_blocking(move || maker.make_blocking(&policy, &proxies)).await;
+        let made = tokio::task::spawn_blocking(move || maker.make_blocking(&policy, &proxies, image)).await;
         made.map_err(|e| step("make the sandbox", io::Error::other(e)))?
     }
 
-    fn make_blocking(&self, policy: &Policy, proxies: &Proxies) -> Result<Sandbox, StartError> {
-        match self.attempt(policy, proxies, Fork::IfPossible) {
+    fn make_blocking(
+        &self,
+        policy: &Policy,
+        proxies: &Proxies,
+        image: Option<Image>,
+    ) -> Result<Sandbox, StartError> {
+        let image = image.map_or_else(|| Image::load(&self.config.images_dir, &policy.image), Ok);
+        let image =
+            image.map_err(|e| StartError::Image { image: policy.image.clone(), what: e.to_string() })?;
+        match self.attempt(policy, proxies, &image, Fork::IfPossible) {
             Err(Failure::Lost(error)) => {
                 tracing::warn!(%error, "what was begun of a sandbox is taken down, and it is made anew, from scratch");
-                Ok(self.attempt(policy, proxies, Fork::No)?)
+                Ok(self.attempt(policy, proxies, &image, Fork::No)?)
             }
             other => Ok(other?),
         }
     }
 
     /// One attempt, which leaves nothing if it fails.
-    fn attempt(&self, policy: &Policy, proxies: &Proxies, fork: Fork) -> Result<Sandbox, Failure> {
-        let image = Image::load(&self.config.images_dir, &policy.image)
-            .map_err(|e| StartError::Image { image: policy.image.clone(), what: e.to_string() })?;
+    fn attempt(
+        &self,
+        policy: &Policy,
+        proxies: &Proxies,
+        image: &Image,
+        fork: Fork,
+    ) -> Result<Sandbox, Failure> {
         let filters = self.filters(policy)?;
         let jail = walls::jail(&self.findings, policy);
         let may_fork = jail == Jail::Namespaces && fork == Fork::IfPossible;
-        let zygote = if may_fork { self.zygote_for(policy, &image) } else { None };
+        let zygote = if may_fork { self.zygote_for(policy, image) } else { None };
         let birth = self.birth(jail)?;
         let mut remains = Remains::default();
-        let listener = self.intend(&birth, &image, &mut remains)?;
-        let doors = self.furnish(&birth, policy, &image, &mut remains)?;
+        let listener = self.intend(&birth, image, &mut remains)?;
+        let doors = self.furnish(&birth, policy, image, &mut remains)?;
         let identity = Identity {
             sandbox: birth.name.clone(),
             nonce: birth.nonce.clone(),
@@ -159,13 +189,13 @@ impl Maker {
             orphan: self.config.orphan,
             jail,
         };
-        let plan = lower::lower(policy, &image, filters, identity);
+        let plan = lower::lower(policy, image, filters, identity);
         let pipe = self.order(plan, zygote.as_deref(), listener, doors, &mut remains)?;
         stand(report::read(pipe, report::PATIENCE))?;
         let mut sandbox = self.attach(birth, policy, proxies, remains)?;
         let origin = if zygote.is_some() { "zygote" } else { "exec" };
         sandbox.walls.push(("start".into(), origin.into()));
-        sandbox.walls.push(("image".into(), image.name));
+        sandbox.walls.push(("image".into(), image.name.clone()));
         Ok(sandbox)
     }
 
@@ -271,13 +301,14 @@ impl Maker {
         if birth.jail == Jail::Container {
             walls.push(("jail".into(), "container: user, chroot, Landlock, seccomp; no namespaces".into()));
         }
-        let browser = Mutex::new(hello.browser);
+        let (browser, engine) = (Mutex::new(hello.browser), Mutex::new(hello.engine));
         Ok(Sandbox {
             id: birth.id,
             control,
             walls,
             gone,
             browser,
+            engine,
             gauges,
             remains: Mutex::new(Some(remains)),
         })

@@ -19,6 +19,8 @@ pub(crate) struct Sandbox {
     pub(crate) gone: watch::Receiver<Option<String>>,
     /// The server's ends of the browser's pipes, until they are taken: to it, from it.
     pub(crate) browser: Mutex<Option<(OwnedFd, OwnedFd)>>,
+    /// The socket for orders to the engine, until it is taken.
+    pub(crate) engine: Mutex<Option<OwnedFd>>,
     /// Where the host measures it.
     pub(crate) gauges: Option<Arc<Gauges>>,
     pub(crate) remains: Mutex<Option<Remains>>,

@@ -28,15 +28,15 @@ pub(crate) fn rich(forms: Vec<Form>, blob: &Bytes) -> Rich {
     rich
 }
 
-/// Characters of a browser's own last words in the reason of its end.
+/// Characters of a resident's own last words in the reason of its end.
 const LAST_WORDS: usize = 300;
 
-/// The end of a browser, in a sentence. What it has said is a guest's text: one line, without control characters.
-pub(crate) fn browser_end(status: i32, said: &str) -> End {
+/// The end of a browser or an engine, in a sentence. What it has said is a guest's text: one line, without control characters.
+pub(crate) fn resident_end(name: &str, status: i32, said: &str) -> End {
     let mut why = match status {
-        0 => "the browser has ended".to_owned(),
-        129.. => format!("the browser was killed by signal {}", status - 128),
-        status => format!("the browser has ended with exit code {status}"),
+        0 => format!("the {name} has ended"),
+        129.. => format!("the {name} was killed by signal {}", status - 128),
+        status => format!("the {name} has ended with exit code {status}"),
     };
     let words = said.split(|c: char| c.is_control() || c.is_whitespace()).filter(|word| !word.is_empty());
     let said = words.collect::<Vec<_>>().join(" ");
@@ -72,7 +72,11 @@ pub(crate) fn execution(report: Report, traceback: &Bytes, measured: Measured, p
         ended,
         error,
         limits,
-        state: if report.state_lost { StateAfter::Lost } else { StateAfter::Kept },
+        state: match (report.restored, report.state_lost) {
+            (true, _) => StateAfter::Restored,
+            (false, true) => StateAfter::Lost,
+            (false, false) => StateAfter::Kept,
+        },
         files: files.map(|f| FileChange { path: f.path, size: f.size, created: f.created }).collect(),
         files_truncated: report.files_truncated,
         usage: Usage {
@@ -133,6 +137,8 @@ pub(crate) fn tool(result: ToolResult, blob: Bytes) -> Option<Outcome> {
             removed,
             failed: failed.into_iter().map(|(path, reason)| PathFailure { path, reason }).collect(),
         },
+        ToolResult::Checkpointed { checkpoint, bytes } => Outcome::Checkpointed { checkpoint, bytes },
+        ToolResult::Restored { checkpoint } => Outcome::Restored { checkpoint },
         ToolResult::Range { size, modified } => Outcome::Range { size, modified, data: blob },
         ToolResult::Task { task, status, stdout, exit_code, wall_ms } => {
             let split = usize::try_from(stdout).unwrap_or(usize::MAX).min(blob.len());

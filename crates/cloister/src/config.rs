@@ -24,11 +24,13 @@
 //! ```
 
 use cloister_gateway::Role;
+use cloister_process::EngineRoom;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The interpreter that every client of the AWS service knows.
 pub(crate) const SYSTEM_INTERPRETER: &str = "aws.codeinterpreter.v1";
@@ -52,6 +54,8 @@ pub(crate) struct Config {
     pub(crate) browsers: Browsers,
     /// Who is let in besides the holders of keys that were issued here.
     pub(crate) auth: Auth,
+    /// Engines of the wasm tier.
+    pub(crate) wasm: Wasm,
 }
 
 /// `[auth]`.
@@ -201,6 +205,51 @@ impl Browsers {
 
 /// Least MiB of either: a picture of a page has some.
 const LEAST_MIB: usize = 16;
+/// `[wasm]`: one engine process holds many sessions of one principal.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Wasm {
+    /// Engines of one principal and policy. Default one per core.
+    pub(crate) engines: Option<usize>,
+    /// Sessions of one engine. Default 1000.
+    pub(crate) sessions: Option<u32>,
+    /// Mebibytes that the sessions of one engine together may have grown to. Default 4096, and no more than half of the machine has.
+    pub(crate) memory_mib: Option<u64>,
+    /// Cells that one engine runs at once; more wait for their turn. Default 32.
+    pub(crate) cells: Option<u32>,
+    /// Seconds after which a session that nobody uses is written to disk, until its next call. Default 600.
+    pub(crate) evict_after: Option<u64>,
+}
+
+impl Wasm {
+    /// With the default put in.
+    pub(crate) fn evict_after(&self) -> Duration {
+        Duration::from_secs(self.evict_after.unwrap_or(600))
+    }
+
+    /// With the defaults put in.
+    pub(crate) fn room(&self) -> EngineRoom {
+        let half = half_of_memory().unwrap_or(DEFAULT_MEMORY);
+        EngineRoom {
+            engines: self
+                .engines
+                .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+            sessions: self.sessions.unwrap_or(1000),
+            memory: self.memory_mib.map_or(DEFAULT_MEMORY.min(half), |mib| mib << 20),
+            cells: self.cells.unwrap_or(32),
+        }
+    }
+}
+
+/// Bytes of one engine's sessions.
+const DEFAULT_MEMORY: u64 = 4 << 30;
+
+fn half_of_memory() -> Option<u64> {
+    let info = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let total = info.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = total.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib << 9)
+}
 
 /// Why a configuration is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -272,6 +321,21 @@ impl Config {
         }
         if memory_mib.zip(session_memory_mib).is_some_and(|(all, one)| one > all) {
             return Err(value("browsers.session_memory_mib: at most browsers.memory_mib".to_owned()));
+        }
+        let wasm = &config.wasm;
+        for (field, value, most) in [
+            ("engines", wasm.engines.map(|n| n as u64), 256),
+            ("sessions", wasm.sessions.map(u64::from), 4000),
+            ("memory_mib", wasm.memory_mib, 1 << 20),
+            ("cells", wasm.cells.map(u64::from), 128),
+            ("evict_after", wasm.evict_after, 86_400),
+        ] {
+            if value.is_some_and(|value| value == 0 || value > most) {
+                return Err(ConfigError::Value {
+                    path: path.to_owned(),
+                    what: format!("wasm.{field}: 1 to {most}"),
+                });
+            }
         }
         Ok(config)
     }

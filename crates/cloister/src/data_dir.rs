@@ -233,6 +233,11 @@ impl DataDir {
         self.path.join("recordings")
     }
 
+    /// Where roots for engines of the wasm tier are kept, for a user without a cache.
+    pub(crate) fn engines(&self) -> PathBuf {
+        self.path.join("engines")
+    }
+
     /// Where backends keep one folder per sandbox.
     pub(crate) fn sandboxes(&self) -> PathBuf {
         self.path.join("sandboxes")

@@ -59,6 +59,16 @@ impl Installation {
         self.file(&["cloister-jail"])
     }
 
+    /// The engine of the wasm tier.
+    pub(crate) fn engine_program(&self) -> Result<PathBuf, Missing> {
+        self.file(&["cloister-wasm"])
+    }
+
+    /// Where what is made of images for this machine is kept: the user's cache; `None` if the user has none.
+    pub(crate) fn made(&self) -> Option<PathBuf> {
+        self.cache.as_ref().map(|cache| cache.join("wasm"))
+    }
+
     /// The library with which zygotes fork: as cargo calls it, or as an installation may.
     pub(crate) fn zygote_library(&self) -> Result<PathBuf, Missing> {
         self.file(&["libcloister_jail.so", "libcloister_zygote.so"])

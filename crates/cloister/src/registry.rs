@@ -5,12 +5,13 @@ use crate::locate::{Installation, Missing};
 use crate::policies::{Policies, PoliciesError};
 use crate::recordings::FileRecordings;
 use cloister_browser::{BrowserConfig, ChromiumBackend};
+use cloister_core::Principal;
 use cloister_core::backend::Unavailable;
 use cloister_core::browser::BrowserHost;
 use cloister_core::egress::EgressFactory;
 use cloister_core::policy::Policy;
 use cloister_core::session::{Backends, SessionKind};
-use cloister_process::{ProcessBackend, ProcessConfig};
+use cloister_process::{EngineRoom, ProcessBackend, ProcessConfig, WasmBackend, WasmConfig, Workshop};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -28,6 +29,12 @@ pub(crate) struct Setup<'a> {
     pub(crate) browser_pool: usize,
     /// Bytes of CDP messages: for all browser sessions, and for one.
     pub(crate) browser_memory: (usize, usize),
+    /// What engines of the wasm tier may hold.
+    pub(crate) room: EngineRoom,
+    /// Idle for so long, their sessions are written to disk.
+    pub(crate) evict_after: std::time::Duration,
+    /// Where their roots are made and kept.
+    pub(crate) workshop_dir: PathBuf,
     /// Where browser sessions are recorded.
     pub(crate) recordings: FileRecordings,
     /// Targets on this machine that sessions with a network may reach.
@@ -54,6 +61,9 @@ pub(crate) enum RegistryError {
 /// The backends, and what has to be told once there is a runtime.
 pub(crate) struct Registry {
     process: Arc<ProcessBackend>,
+    wasm: Arc<WasmBackend>,
+    /// Policies of the wasm tier whose engines are started ahead of the first session.
+    ahead: Vec<Arc<Policy>>,
     browsers: Arc<ChromiumBackend>,
     egress: Arc<EgressProxy>,
     recordings: Arc<FileRecordings>,
@@ -77,13 +87,26 @@ impl Registry {
         let (browsing, coding): (Vec<_>, Vec<_>) =
             setup.pooled.iter().cloned().partition(|policy| policy.kind() == SessionKind::Browser);
         let process = ProcessBackend::new(config, &coding)?;
+        // Without it, sessions of the wasm tier do not start and say so; the others do.
+        let engine = setup
+            .installation
+            .engine_program()
+            .unwrap_or_else(|_| PathBuf::from("/nonexistent/cloister-wasm"));
+        let workshop = Workshop::new(setup.workshop_dir, engine);
+        let wasm = WasmConfig {
+            workshop: Arc::new(workshop),
+            room: setup.room,
+            pool_size: setup.pool_size,
+            evict_after: setup.evict_after,
+        };
+        let wasm = WasmBackend::new(Arc::clone(&process), wasm);
         // A host without the image or the walls for browsers still runs code: starts of browsers say what is missing.
         let host = Arc::clone(&process) as Arc<dyn BrowserHost>;
         let (memory, session_memory) = setup.browser_memory;
         let pool_size = setup.browser_pool;
         let config = BrowserConfig { pool_size, memory, session_memory, ..BrowserConfig::default() };
         let browsers = ChromiumBackend::new(host, config, &browsing).map_err(RegistryError::Cdp)?;
-        Ok(Self { process, browsers, egress, recordings: Arc::new(setup.recordings) })
+        Ok(Self { process, wasm, ahead: coding, browsers, egress, recordings: Arc::new(setup.recordings) })
     }
 
     /// The tiers by name.
@@ -91,6 +114,7 @@ impl Registry {
         let process = Arc::<ProcessBackend>::clone(&self.process);
         Backends::default()
             .with_code(process)
+            .with_code(Arc::<WasmBackend>::clone(&self.wasm))
             .with_browsers(Arc::<ChromiumBackend>::clone(&self.browsers))
             .with_recordings(Arc::<FileRecordings>::clone(&self.recordings))
     }
@@ -99,6 +123,7 @@ impl Registry {
     pub(crate) fn enter(&self, runtime: Handle) {
         self.egress.attach(runtime);
         self.process.warm_up();
+        self.wasm.warm_up(&Principal::local(), &self.ahead);
         self.browsers.fill();
     }
 }

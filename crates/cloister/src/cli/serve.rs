@@ -161,6 +161,9 @@ fn prepare(args: &Args, open_files: u64) -> Result<Prepared, Failure> {
         pool_size,
         browser_pool,
         browser_memory: config.browsers.limits(ram()),
+        room: config.wasm.room(),
+        evict_after: config.wasm.evict_after(),
+        workshop_dir: installation.made().unwrap_or_else(|| data.engines()),
         recordings: FileRecordings::new(data.recordings()),
         loopback,
     })?;

@@ -1,0 +1,201 @@
+//! The engines and ready sessions of one principal under one policy: principals never share a process.
+//!
+//! ```text
+//!   take ─▶ a ready session, else the engine with most room ─▶ open
+//!              ▲ shelf, refilled behind it                      none has room: another engine, up to one per core
+//! ```
+
+use super::backend::WasmConfig;
+use super::engine::{Engine, Link, OrderError};
+use super::terms;
+use crate::image::Image;
+use crate::maker::Maker;
+use async_trait::async_trait;
+use cloister_core::backend::StartError;
+use cloister_core::lock::lock;
+use cloister_core::policy::Policy;
+use cloister_core::ready::{Ending, Shelf, Stock};
+use cloister_jail::guest::engine::Terms;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+/// Engines of one policy.
+pub(super) struct Group {
+    pub(super) policy: Arc<Policy>,
+    terms: Terms,
+    maker: Arc<Maker>,
+    config: WasmConfig,
+    image: OnceLock<Image>,
+    engines: Mutex<Vec<Arc<Engine>>>,
+    /// One is started at a time: a second request waits for it instead of starting another.
+    starting: tokio::sync::Mutex<()>,
+    /// An engine is being added in the background.
+    growing: AtomicBool,
+}
+
+impl Group {
+    pub(super) fn new(policy: Arc<Policy>, maker: Arc<Maker>, config: WasmConfig) -> Self {
+        Self {
+            terms: terms::terms(&policy),
+            policy,
+            maker,
+            config,
+            image: OnceLock::new(),
+            engines: Mutex::default(),
+            starting: tokio::sync::Mutex::new(()),
+            growing: AtomicBool::new(false),
+        }
+    }
+
+    /// A new session.
+    pub(super) async fn open(&self) -> Result<Link, StartError> {
+        loop {
+            let engine = match self.best() {
+                Some(engine) => engine,
+                None => self.first().await?,
+            };
+            match engine.open(self.terms.clone()).await {
+                Ok(link) => return Ok(link),
+                // Its memory is used up, or it has just died: another one may have room.
+                Err(OrderError::Full(why)) if self.count() >= self.config.room.engines => {
+                    return Err(StartError::Full(format!(
+                        "{why}; every engine of this principal is full: stop sessions that are no longer needed"
+                    )));
+                }
+                Err(OrderError::Full(_)) => drop(self.add().await?),
+                Err(error) if engine.sandbox.lives() => return Err(failed(error)),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// The engine with the fewest sessions that takes one more.
+    fn best(&self) -> Option<Arc<Engine>> {
+        let mut engines = lock(&self.engines);
+        engines.retain(|engine| !engine.is_done());
+        engines.iter().filter(|engine| engine.serves()).min_by_key(|engine| engine.sessions()).cloned()
+    }
+
+    pub(super) fn count(&self) -> usize {
+        lock(&self.engines).iter().filter(|engine| engine.sandbox.lives()).count()
+    }
+
+    /// Waits for an engine that somebody else is starting, or starts one.
+    async fn first(&self) -> Result<Arc<Engine>, StartError> {
+        let _one = self.starting.lock().await;
+        match self.best() {
+            Some(engine) => Ok(engine),
+            None => self.start().await,
+        }
+    }
+
+    /// Starts one more.
+    async fn add(&self) -> Result<Arc<Engine>, StartError> {
+        let _one = self.starting.lock().await;
+        if self.count() >= self.config.room.engines {
+            return self
+                .best()
+                .ok_or_else(|| StartError::Full("every engine of this principal is full".into()));
+        }
+        self.start().await
+    }
+
+    async fn start(&self) -> Result<Arc<Engine>, StartError> {
+        let image = self.image().await?;
+        let engine = Engine::start(&self.maker, &self.policy, image, &self.config.room).await?;
+        lock(&self.engines).push(Arc::clone(&engine));
+        Ok(engine)
+    }
+
+    /// The image with the engine's root in the place of its own.
+    async fn image(&self) -> Result<Image, StartError> {
+        if let Some(image) = self.image.get() {
+            return Ok(image.clone());
+        }
+        let (images, name) = (self.maker.config.images_dir.clone(), self.policy.image.clone());
+        let workshop = Arc::clone(&self.config.workshop);
+        let made = tokio::task::spawn_blocking(move || {
+            let bad = |what: String| StartError::Image { image: name.clone(), what };
+            let mut image = Image::load(&images, &name).map_err(|e| bad(e.to_string()))?;
+            if image.wasm.is_none() {
+                return Err(bad("it has no [wasm]: choose another image, or another tier".into()));
+            }
+            image.root = workshop.root(&name, &image.root, &image.digest)?;
+            Ok(image)
+        });
+        let made = made.await.map_err(|e| StartError::Step {
+            step: "prepare the interpreter".into(),
+            source: io::Error::other(e),
+        })??;
+        Ok(self.image.get_or_init(|| made).clone())
+    }
+
+    /// Grows to one engine per core in the background, once there is use for it.
+    pub(super) fn grow(self: &Arc<Self>) {
+        let enough = self.count() >= self.config.room.engines;
+        if enough || self.growing.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let group = Arc::clone(self);
+        tokio::spawn(async move {
+            if let Err(error) = group.add().await {
+                tracing::warn!(policy = group.policy.name, %error, "no second engine; the first goes on alone");
+                // Not again at once: a host that cannot would be asked at every start.
+                tokio::time::sleep(Duration::from_secs(60)).await;
+            }
+            group.growing.store(false, Ordering::Relaxed);
+        });
+    }
+
+    /// Ends every engine.
+    pub(super) async fn end(&self) {
+        let engines: Vec<_> = lock(&self.engines).drain(..).collect();
+        for engine in engines {
+            for left in engine.sandbox.destroy().await.left_behind {
+                tracing::warn!(left, "left behind by an engine");
+            }
+        }
+    }
+}
+
+pub(super) fn failed(error: OrderError) -> StartError {
+    match error {
+        OrderError::Full(why) => StartError::Full(why),
+        OrderError::Busy(why) => StartError::Busy(why),
+        OrderError::Failed(source) => StartError::Step { step: "make the session".into(), source },
+    }
+}
+
+/// Ready sessions of a group.
+pub(super) type Pool = Shelf<Ready>;
+
+/// Where they come from.
+pub(super) struct Ready(pub(super) Arc<Group>);
+
+#[async_trait]
+impl Stock for Ready {
+    type Item = Link;
+
+    fn name(&self) -> &str {
+        &self.0.policy.name
+    }
+
+    async fn make(&self, _: &mut Ending) -> Result<Option<Link>, StartError> {
+        self.0.open().await.map(Some)
+    }
+
+    fn lives(link: &Link) -> bool {
+        link.gone.borrow().is_none()
+    }
+
+    async fn destroy(&self, link: Link) {
+        drop(link);
+    }
+
+    /// Making one takes a fraction of a millisecond, which a client's first call need not share its core with.
+    fn breather(&self, left: usize, size: usize) -> Duration {
+        if 2 * left >= size { Duration::from_millis(2) } else { Duration::ZERO }
+    }
+}
