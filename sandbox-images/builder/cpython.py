@@ -84,11 +84,14 @@ def tools_stage(progress, used):
         tree.link(root, "bin/wasm-ld-19", "wasm-ld")
         # Trixie's Python needs trixie's libc, so it is started by that libc's own loader.
         tree.write(root, "python", _launcher(
-            'PYTHONHOME=$here/guest/usr PYTHONDONTWRITEBYTECODE=1 exec "$here/guest/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2" --library-path '
-            '"$here/guest/usr/lib/x86_64-linux-gnu:$here/host/usr/lib/x86_64-linux-gnu" "$here/guest/usr/bin/python3.13" "$@"', depth="."),
+            'PYTHONHOME=$here/guest/usr exec "$here/guest/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2" --library-path '
+            '"$here/guest/usr/lib/x86_64-linux-gnu:$here/host/usr/lib/x86_64-linux-gnu" "$here/guest/usr/bin/python3.13" -B "$@"', depth="."),
             executable=True)
+        # Here and not as it runs (-B): what an interpreter has imported from a compiled file shows in the bytes of what it compiles.
+        progress.step("compiling the library of the Python that runs here")
+        python.compile_tree(root, "guest/usr/lib/python3.13", interpreter=root / "python")
 
-    key = stages.key_of(used.plain()["debs"], stages.source_of(debs, tree), Path(__file__))
+    key = stages.key_of(used.plain()["debs"], stages.source_of(debs, python, tree), Path(__file__))
     return stages.ensure(progress, "tools", key, None, make)
 
 
