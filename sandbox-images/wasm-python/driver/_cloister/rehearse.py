@@ -34,4 +34,3 @@ def cells(session):
         session.run({"op": "run", "id": f"warm-{number}", "language": "python", "clear": clear, "memory": 0, "display": 1 << 20,
                      "displays": 8}, source.encode())
     session.forget()
-
