@@ -188,6 +188,12 @@ impl ToolCall {
         )
     }
 
+    /// Whether the call is about the state between two others. It is refused, and does not wait, while one of them runs or
+    /// waits: whoever undoes "the last call" means one whose answer is there.
+    pub fn needs_rest(&self) -> bool {
+        matches!(self, Self::Checkpoint | Self::Restore { .. })
+    }
+
     /// Whether the call is one of the file tools, which sessions of every kind take.
     pub fn is_file_tool(&self) -> bool {
         matches!(

@@ -4,11 +4,12 @@ use crate::control::{Control, Message};
 use crate::translate;
 use cloister_core::backend::{EventSink, InvokeError};
 use cloister_core::command::{Language, ToolCall};
+use cloister_core::error::{Error, Kind};
 use cloister_core::event::{Event, FileBody, Outcome, PathFailure, bytes_text};
 use cloister_core::policy::Policy;
 use cloister_jail::cgroup::Usage;
 use cloister_jail::guest::frame::CONTROL;
-use cloister_jail::guest::message::{Reply, Request, WriteFile};
+use cloister_jail::guest::message::{Reply, Request, ToolResult, WriteFile};
 use std::io;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -105,6 +106,9 @@ impl Peer<'_> {
                 Reply::Executed { report, .. } => {
                     let measured = before.zip((self.usage)());
                     return Ok(translate::execution(report, &blob, measured, self.policy));
+                }
+                Reply::Done { result: ToolResult::Unknown { message }, .. } => {
+                    return Err(InvokeError::Refused(Error::new(Kind::NotFound, message)));
                 }
                 Reply::Done { result, .. } => {
                     return Ok(translate::tool(result, blob).unwrap_or(Outcome::Files { files, failed }));

@@ -41,6 +41,11 @@ impl Interpreter for ProcessInterpreter {
     }
 
     async fn invoke(&self, call: ToolCall, deadline: Duration, events: EventSink) -> Result<(), InvokeError> {
+        if call.needs_rest() {
+            let why = "this interpreter is on the process tier, which keeps no snapshots of a session's state; start a \
+                       session of an interpreter on the wasm tier";
+            return Err(InvokeError::NotSupported(why.into()));
+        }
         let sandbox = &self.sandbox;
         let usage = || sandbox.usage();
         let peer =

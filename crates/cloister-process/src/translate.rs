@@ -160,7 +160,7 @@ pub(crate) fn tool(result: ToolResult, blob: Bytes) -> Option<Outcome> {
                 wall: Duration::from_millis(wall_ms),
             })
         }
-        ToolResult::Failed { message } => Outcome::Failed { message },
+        ToolResult::Unknown { message } | ToolResult::Failed { message } => Outcome::Failed { message },
     })
 }
 

@@ -148,14 +148,14 @@ impl Session {
             }
         };
         let Some(snapshot) = snapshot else {
-            return failed(match checkpoint {
-                Some(name) => format!("there is no checkpoint {name}"),
-                None => {
+            return match checkpoint {
+                Some(name) => ToolResult::Unknown { message: format!("there is no checkpoint {name}") },
+                None => failed(
                     "there is no call to undo: none has run, or its state before was not kept (policy field \
-                         `snapshots`)"
-                        .into()
-                }
-            });
+                     `snapshots`)"
+                        .into(),
+                ),
+            };
         };
         match factory.restored(&self.terms, Arc::clone(&self.control), &snapshot) {
             Ok(guest) => {

@@ -67,6 +67,7 @@ enum Duty {
 
 /// A call that waits or runs.
 struct Call {
+    lane: Lane,
     log: Arc<Log>,
     invocation: Option<String>,
     /// Taken when it runs.
@@ -201,6 +202,9 @@ impl Driver {
             }
         }
         let lane = if call.is_foreground() { Lane::Foreground } else { Lane::Side };
+        if call.needs_rest() && self.calls.values().any(|c| c.lane == Lane::Foreground && !c.log.is_over()) {
+            return Err(refusal::not_at_rest(&self.id, &call));
+        }
         let bytes = code_bytes(&call);
         let waiting: usize = self.calls.values().filter(|c| c.plan.is_some()).map(|c| c.bytes).sum();
         if lane == Lane::Foreground && waiting > 0 && waiting + bytes > self.config.max_queued_bytes {
@@ -219,7 +223,7 @@ impl Driver {
             self.ledger.begin(invocation.clone(), options.fingerprint, Arc::clone(&log));
         }
         let invocation = options.invocation_id;
-        self.calls.insert(id, Call { log: Arc::clone(&log), invocation, plan: Some(plan), bytes });
+        self.calls.insert(id, Call { lane, log: Arc::clone(&log), invocation, plan: Some(plan), bytes });
         if admission == Admission::Run {
             self.run_call(id);
         }
@@ -271,7 +275,14 @@ impl Driver {
     }
 
     fn not_started(&mut self, error: StartError) {
-        tracing::error!(session = %self.id, policy = %self.policy.name, %error, "a session did not start");
+        match &error {
+            StartError::NotSupported(_) | StartError::Busy(_) | StartError::Full(_) => {
+                tracing::info!(session = %self.id, policy = %self.policy.name, %error, "a session was not started");
+            }
+            StartError::Unavailable(_) | StartError::Image { .. } | StartError::Step { .. } => {
+                tracing::error!(session = %self.id, policy = %self.policy.name, %error, "a session did not start");
+            }
+        }
         let reason = self.state.gone();
         self.note_end(reason, SystemTime::now());
         self.answer_starter(Err(refusal::start_failed(&self.policy, error)));

@@ -1,7 +1,7 @@
 //! Which interpreters exist: a table from key to policy that can be exchanged as a whole while sessions run.
 
 use crate::policy::Policy;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 type Table = BTreeMap<String, Arc<Policy>>;
@@ -28,6 +28,21 @@ impl Interpreters {
         self.snapshot().get(key).cloned()
     }
 
+    /// The interpreter for clients that name a tier only: `preferred` if it is on that tier, else the one that is called like
+    /// the tier, else the first by name.
+    pub fn on_tier(&self, tier: &str, preferred: &str) -> Option<String> {
+        let table = self.snapshot();
+        let fits = |key: &&str| table.get(*key).is_some_and(|policy| policy.tier == tier);
+        let known = [preferred, tier].into_iter().find(fits);
+        known.or_else(|| table.keys().map(String::as_str).find(fits)).map(str::to_owned)
+    }
+
+    /// Every tier that has an interpreter, sorted.
+    pub fn tiers(&self) -> Vec<String> {
+        let tiers: BTreeSet<String> = self.snapshot().values().map(|policy| policy.tier.clone()).collect();
+        tiers.into_iter().collect()
+    }
+
     /// Every key, sorted.
     pub fn keys(&self) -> Vec<String> {
         self.snapshot().keys().cloned().collect()
@@ -42,5 +57,34 @@ impl Interpreters {
 
     fn snapshot(&self) -> Arc<Table> {
         Arc::clone(&self.table.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn on(tier: &str) -> Arc<Policy> {
+        Arc::new(Policy { tier: tier.into(), ..Policy::built_in("p") })
+    }
+
+    #[test]
+    fn a_tier_means_the_preferred_interpreter_then_its_namesake_then_the_first() {
+        let table = Interpreters::new([
+            ("aws".to_owned(), on("process")),
+            ("a-mine".to_owned(), on("process")),
+            ("wasm".to_owned(), on("wasm")),
+            ("b-mine".to_owned(), on("wasm")),
+        ]);
+        let found = |tier: &str| table.on_tier(tier, "aws");
+        assert_eq!(found("process").as_deref(), Some("aws"));
+        assert_eq!(found("wasm").as_deref(), Some("wasm"));
+        assert_eq!(found("browser"), None);
+        assert_eq!(table.tiers(), ["process", "wasm"]);
+        table.replace([("b".to_owned(), on("wasm")), ("c".to_owned(), on("wasm"))]);
+        assert_eq!(table.on_tier("wasm", "aws").as_deref(), Some("b"));
+        // A policy that is called like a tier and is on another one is not meant.
+        table.replace([("wasm".to_owned(), on("process"))]);
+        assert_eq!(table.on_tier("wasm", "aws"), None);
     }
 }

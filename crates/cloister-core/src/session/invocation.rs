@@ -132,6 +132,11 @@ impl Log {
         self.changed.notify_waiters();
     }
 
+    /// Whether the call has its answer, so that its client may have seen it.
+    pub(super) fn is_over(&self) -> bool {
+        lock(&self.inner).end.is_some()
+    }
+
     /// Bytes that keeping this log costs.
     pub(super) fn bytes(&self) -> usize {
         lock(&self.inner).bytes

@@ -13,14 +13,14 @@ use super::state::{Phase, Refusal};
 use super::tokens::Tokens;
 use super::worker::Worker;
 use super::{
-    EndReason, InvokeOptions, ListQuery, ManagerConfig, Page, SessionKind, SessionRecord, StartSession,
-    Status, recordings, records, refusal,
+    EndReason, ForkSession, InvokeOptions, ListQuery, ManagerConfig, Page, SessionKind, SessionRecord,
+    StartSession, Status, recordings, records, refusal,
 };
 use crate::browser::{Browser, Engine, StartBrowser, StreamStatus};
 use crate::command::ToolCall;
 use crate::error::{Error, Kind};
 use crate::id::{Principal, SandboxId, SessionId};
-use crate::policy::Policy;
+use crate::policy::{BROWSER_TIER, Policy};
 use crate::recording::{RecordingError, Recordings};
 use crate::store::{Store, StoredSession};
 use std::sync::Arc;
@@ -160,6 +160,45 @@ impl SessionManager {
     /// `Internal` when the host or the image is not fit. A client that goes away does not cancel the start.
     pub async fn start(&self, who: &Principal, request: StartSession) -> Result<SessionRecord, Error> {
         self.starter.start(who, request).await
+    }
+
+    /// Starts a copy of a session that is at rest: its variables, imports and files, with randomness of its own.
+    ///
+    /// Errors: as [`Self::start`]; `NotFound` for an unknown, foreign or ended session; `Validation` where the session's tier
+    /// cannot; `Conflict` while it starts or runs a call; `Throttled` when its tier has no room.
+    pub async fn fork(
+        &self,
+        who: &Principal,
+        id: &SessionId,
+        request: ForkSession,
+    ) -> Result<SessionRecord, Error> {
+        let (key, interpreter) = match self.live_of(who, None, id)? {
+            Some(handle) if handle.policy.kind() == SessionKind::Browser => {
+                return Err(refusal::other_kind(id, SessionKind::Browser, "be forked"));
+            }
+            Some(handle) => (handle.key.clone(), handle.view.borrow().record.interpreter.clone()),
+            None => {
+                let StoredSession { record, key, .. } = self.stored(who, None, id).await?;
+                // A retry of a fork that was made hears of it all the same.
+                if request.client_token.is_none() || record.tier == BROWSER_TIER {
+                    return Err(refusal::session_over(id, record.ended.unwrap_or(EndReason::Lost)));
+                }
+                (key, record.interpreter)
+            }
+        };
+        let ForkSession { name, timeout, client_token, fingerprint } = request;
+        let copy_of = Some(id.clone());
+        let copy = StartSession {
+            interpreter,
+            key,
+            name,
+            timeout,
+            browser: None,
+            copy_of,
+            client_token,
+            fingerprint,
+        };
+        self.starter.start(who, copy).await
     }
 
     /// One session of `who`, under the interpreter `key` or under any.

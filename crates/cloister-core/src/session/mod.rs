@@ -115,6 +115,19 @@ pub struct StartSession {
     pub fingerprint: [u8; 32],
 }
 
+/// A request for a copy of a session. Interpreter and policy are the original's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ForkSession {
+    /// A name for people.
+    pub name: Option<String>,
+    /// Life of the copy; the policy's default if absent, and never above its maximum.
+    pub timeout: Option<Duration>,
+    /// Makes the fork idempotent for its principal.
+    pub client_token: Option<String>,
+    /// Digest of the request's other parameters, the original among them.
+    pub fingerprint: [u8; 32],
+}
+
 /// Which sessions to list.
 #[derive(Clone, Debug)]
 pub struct ListQuery {

@@ -120,6 +120,17 @@ pub(super) fn not_admitted(id: &SessionId, refusal: Refusal) -> Error {
     }
 }
 
+/// Between two calls only, and there is none between.
+pub(super) fn not_at_rest(id: &SessionId, call: &ToolCall) -> Error {
+    let name = call.name();
+    Error::new(
+        Kind::Conflict,
+        format!(
+            "a call runs or waits in session {id}, so there is nothing to {name} yet; wait for its answer"
+        ),
+    )
+}
+
 pub(super) fn too_much_waiting(id: &SessionId, limit: usize) -> Error {
     let limit = crate::event::bytes_text(limit as u64);
     Error::new(

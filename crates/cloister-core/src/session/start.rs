@@ -12,9 +12,9 @@ use super::backends::{Backends, Tier};
 use super::driver::Birth;
 use super::live::{Handle, Live, View};
 use super::refusal;
-use super::state::Phase;
+use super::state::{Phase, Refusal};
 use super::tokens::{Claim, Tokens};
-use super::worker::{Order, Worker};
+use super::worker::Order;
 use super::{
     Interpreters, ManagerConfig, SessionKind, SessionRecord, StartSession, Status, recordings, records,
 };
@@ -48,7 +48,6 @@ struct Checked {
     policy: Arc<Policy>,
     tier: Tier,
     ttl: Duration,
-    copy_of: Option<SandboxId>,
 }
 
 impl Starter {
@@ -70,9 +69,11 @@ impl Starter {
 
     fn check(&self, who: &Principal, request: StartSession) -> Result<Checked, Error> {
         let kind = if request.browser.is_some() { SessionKind::Browser } else { SessionKind::Code };
-        let policy = self
-            .interpreters
-            .get(&request.key)
+        let original = request.copy_of.as_ref().and_then(|id| self.original(who, &request.key, id));
+        // A copy has the walls and limits of its original, also when the interpreter has got others since.
+        let policy = original
+            .map(|original| Arc::clone(&original.policy))
+            .or_else(|| self.interpreters.get(&request.key))
             .filter(|policy| policy.kind() == kind)
             .ok_or_else(|| refusal::no_such_interpreter(kind, &request.interpreter))?;
         let ttl = request.timeout.unwrap_or(policy.time.session_default);
@@ -88,16 +89,35 @@ impl Starter {
             ));
         }
         let tier = self.backends.get(&policy.tier).ok_or_else(|| refusal::no_such_tier(&policy))?;
-        let copy_of = request.copy_of.as_ref().map(|id| self.original(who, &request.key, id)).transpose()?;
-        Ok(Checked { who: who.clone(), request, policy, tier, ttl, copy_of })
+        Ok(Checked { who: who.clone(), request, policy, tier, ttl })
     }
 
-    /// What runs the session that is to be copied. It must be the caller's own, and of the same interpreter: a copy has the same walls.
-    fn original(&self, who: &Principal, key: &str, id: &SessionId) -> Result<SandboxId, Error> {
-        let handle = self.live.find(id).filter(|handle| handle.belongs_to(who, Some(key)));
-        let handle = handle.ok_or_else(|| refusal::no_such_session(id))?;
-        let view = handle.view.borrow();
-        view.worker.as_ref().map(Worker::sandbox).ok_or_else(|| refusal::no_such_session(id))
+    /// A live session of the caller's own, of the same interpreter.
+    fn original(&self, who: &Principal, key: &str, id: &SessionId) -> Option<Arc<Handle>> {
+        self.live.find(id).filter(|handle| handle.belongs_to(who, Some(key)))
+    }
+
+    /// What runs the session that is to be copied. Looked for last: a retry hears of its copy when the original has ended.
+    async fn copied(&self, who: &Principal, request: &StartSession) -> Result<Option<SandboxId>, Error> {
+        let Some(id) = &request.copy_of else { return Ok(None) };
+        let Some(original) = self.original(who, &request.key, id) else {
+            let wanted = id.clone();
+            let found = records::ask(&self.store, move |store| store.get(&wanted)).await?;
+            let ended =
+                found.filter(|session| session.owner == *who).and_then(|session| session.record.ended);
+            return Err(match ended {
+                Some(reason) => refusal::session_over(id, reason),
+                None => refusal::no_such_session(id),
+            });
+        };
+        let view = original.view.borrow();
+        match (&view.worker, view.phase) {
+            (Some(worker), Phase::Ready) => Ok(Some(worker.sandbox())),
+            (_, Phase::Abandoned(reason) | Phase::Stopping(reason) | Phase::Terminated(reason)) => {
+                Err(refusal::session_over(id, reason))
+            }
+            (_, Phase::Starting | Phase::Ready) => Err(refusal::not_admitted(id, Refusal::Starting)),
+        }
     }
 
     /// The first start under a token in this process; a former process may have had it.
@@ -114,7 +134,8 @@ impl Starter {
     }
 
     async fn begin(self, checked: Checked) -> Result<SessionRecord, Error> {
-        let Checked { who, request, policy, tier, ttl, copy_of } = checked;
+        let Checked { who, request, policy, tier, ttl } = checked;
+        let copy_of = self.copied(&who, &request).await?;
         // The worker ends itself a little later than the server would, so that an expiry is an expiry and not a death.
         let life = ttl + policy.time.grace;
         let order = Order::new(tier, Arc::clone(&policy), life, who.clone(), &request).copying(copy_of);

@@ -1,11 +1,14 @@
 //! A backend without isolation: starts in no time unless told otherwise, and counts what it did.
 
-use super::fake_interpreter::FakeInterpreter;
+use super::fake_history::History;
+use super::fake_interpreter::{FakeInterpreter, FakeStart, World};
 use crate::backend::{Interpreter, InterpreterBackend, InterpreterSpec, StartError, Unavailable};
+use crate::id::SandboxId;
 use crate::lock::lock;
 use async_trait::async_trait;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 /// The test double of an isolation tier.
@@ -14,12 +17,16 @@ use std::time::Duration;
 /// `exit STATUS`, `set NAME VALUE`, `get NAME`, `write PATH TEXT`, `cat PATH`, `flood BYTES`; `hang` ignores the
 /// interrupt, `die` ends the worker, `stuck` breaks the deadline contract and `panic` panics. Any other line is a
 /// `SyntaxError`. Every language and the shell take the same script. Files live in a map per session.
+///
+/// One with snapshots is the tier `wasm`: its sessions can be copied, kept and restored.
 #[derive(Debug, Default)]
 pub struct FakeBackend {
     faults: Mutex<Vec<StartError>>,
     start_delay: Mutex<Duration>,
     stop_delay: Mutex<Duration>,
     counts: Arc<Counters>,
+    /// Sessions that can be copied; `None` on a tier without snapshots.
+    copyable: Option<Mutex<HashMap<SandboxId, Weak<FakeInterpreter>>>>,
 }
 
 /// What a [`FakeBackend`] has done so far.
@@ -50,6 +57,20 @@ impl FakeBackend {
     /// A backend that starts at once and never fails.
     pub fn new() -> Arc<Self> {
         Arc::default()
+    }
+
+    /// The same for the tier that has snapshots.
+    pub fn with_snapshots() -> Arc<Self> {
+        Arc::new(Self { copyable: Some(Mutex::default()), ..Self::default() })
+    }
+
+    /// The world of the session to copy, copied.
+    fn copied(&self, original: &SandboxId) -> Result<World, StartError> {
+        let cannot =
+            || StartError::NotSupported(format!("the {} tier cannot copy this session", self.name()));
+        let copyable = self.copyable.as_ref().ok_or_else(cannot)?;
+        let original = lock(copyable).get(original).and_then(Weak::upgrade).ok_or_else(cannot)?;
+        original.copy().ok_or_else(|| StartError::Busy("the session to copy runs a call".into()))
     }
 
     /// Makes the next start fail like this; several pile up.
@@ -84,7 +105,7 @@ impl FakeBackend {
 #[async_trait]
 impl InterpreterBackend for FakeBackend {
     fn name(&self) -> &'static str {
-        "process"
+        if self.copyable.is_some() { "wasm" } else { "process" }
     }
 
     fn probe(&self) -> Result<(), Unavailable> {
@@ -99,14 +120,17 @@ impl InterpreterBackend for FakeBackend {
         if let Some(error) = fault {
             return Err(error);
         }
-        let interpreter =
-            FakeInterpreter::new(spec, Arc::clone(&self.counts), stop_delay).map_err(|error| {
-                StartError::Step {
-                    step: "making an id".into(),
-                    source: std::io::Error::other(error.to_string()),
-                }
-            })?;
-        Ok(Arc::new(interpreter))
+        let world = spec.copy_of.as_ref().map(|original| self.copied(original)).transpose()?;
+        let history = self.copyable.as_ref().map(|_| History::default());
+        let start = FakeStart { world: world.unwrap_or_default(), history, stop_delay };
+        let interpreter = FakeInterpreter::new(spec, Arc::clone(&self.counts), start).map_err(|error| {
+            StartError::Step { step: "making an id".into(), source: std::io::Error::other(error.to_string()) }
+        })?;
+        let interpreter = Arc::new(interpreter);
+        if let Some(copyable) = &self.copyable {
+            lock(copyable).insert(interpreter.sandbox(), Arc::downgrade(&interpreter));
+        }
+        Ok(interpreter)
     }
 
     async fn shutdown(&self) {

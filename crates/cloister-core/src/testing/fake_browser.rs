@@ -1,7 +1,7 @@
 //! The worker of the fake browser backend: notes actions, plays one page, and answers CDP clients with their own words.
 
 use super::fake_browser_backend::Shared;
-use super::fake_interpreter::FakeInterpreter;
+use super::fake_interpreter::{FakeInterpreter, FakeStart};
 use super::fake_page::{self, Page};
 use crate::backend::{EventSink, Interpreter, InterpreterSpec, InvokeError, StopReport};
 use crate::browser::page::{Performed, Step};
@@ -43,7 +43,7 @@ impl FakeBrowser {
             owner: Principal::local(),
             copy_of: None,
         };
-        let files = FakeInterpreter::new(under, Arc::clone(&shared.counters), Duration::ZERO)?;
+        let files = FakeInterpreter::new(under, Arc::clone(&shared.counters), FakeStart::default())?;
         let stream = watch::channel(StreamStatus::Enabled).0;
         Ok(Arc::new(Self {
             spec,

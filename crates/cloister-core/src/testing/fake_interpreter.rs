@@ -1,15 +1,18 @@
 //! The worker of the fake backend: scripts, files in a map, and tasks.
 
 use super::fake_backend::Counters;
+use super::fake_history::History;
 use super::script::{self, Command};
 use crate::backend::{EventSink, Interpreter, InterpreterSpec, InvokeError, StopReport};
 use crate::command::{NewFile, ToolCall};
+use crate::error::{Error, Kind};
 use crate::event::{
     Ended, Entry, EntryKind, Event, Execution, FileBody, FileChange, GuestError, LimitHit, Outcome,
     PathFailure, Rich, StateAfter, Task, TaskStatus, Usage,
 };
 use crate::id::SandboxId;
 use crate::lock::lock;
+use crate::policy::Snapshots;
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
@@ -31,17 +34,27 @@ pub(super) struct FakeInterpreter {
     counters: Arc<Counters>,
     stop_delay: Duration,
     world: Arc<World>,
+    /// On a tier with snapshots.
+    history: Option<History>,
     interrupted: Notify,
     running: AtomicUsize,
     /// Why it ended, once it has.
     end: watch::Sender<Option<String>>,
 }
 
+/// How one begins.
+#[derive(Debug, Default)]
+pub(super) struct FakeStart {
+    pub(super) world: World,
+    pub(super) history: Option<History>,
+    pub(super) stop_delay: Duration,
+}
+
 /// What a session's calls share.
 #[derive(Debug, Default)]
-struct World {
-    files: Mutex<BTreeMap<String, Bytes>>,
-    variables: Mutex<HashMap<String, String>>,
+pub(super) struct World {
+    pub(super) files: Mutex<BTreeMap<String, Bytes>>,
+    pub(super) variables: Mutex<HashMap<String, String>>,
     tasks: Mutex<BTreeMap<String, Task>>,
 }
 
@@ -55,19 +68,31 @@ impl FakeInterpreter {
     pub(super) fn new(
         spec: InterpreterSpec,
         counters: Arc<Counters>,
-        stop_delay: Duration,
+        start: FakeStart,
     ) -> Result<Self, getrandom::Error> {
+        let FakeStart { world, history, stop_delay } = start;
         counters.live.fetch_add(1, Ordering::SeqCst);
         Ok(Self {
             sandbox: SandboxId::random()?,
             spec,
             counters,
             stop_delay,
-            world: Arc::default(),
+            world: Arc::new(world),
+            history,
             interrupted: Notify::new(),
             running: AtomicUsize::new(0),
             end: watch::channel(None).0,
         })
+    }
+
+    /// What a copy of it begins with; `None` while it runs something.
+    pub(super) fn copy(&self) -> Option<World> {
+        (self.running.load(Ordering::SeqCst) == 0).then(|| self.world.copy())
+    }
+
+    /// Why it ended, as soon as it has.
+    pub(super) fn end(&self) -> watch::Receiver<Option<String>> {
+        self.end.subscribe()
     }
 
     pub(super) fn finish(&self, reason: &str) {
@@ -90,6 +115,11 @@ impl FakeInterpreter {
         }
     }
 
+    fn history(&self) -> Result<&History, InvokeError> {
+        let why = "the process tier keeps no snapshots";
+        self.history.as_ref().ok_or_else(|| InvokeError::NotSupported(why.into()))
+    }
+
     async fn execute(
         &self,
         source: &str,
@@ -99,7 +129,17 @@ impl FakeInterpreter {
         self.counters.runs.fetch_add(1, Ordering::SeqCst);
         let at_once = self.running.fetch_add(1, Ordering::SeqCst) + 1;
         self.counters.most_at_once.fetch_max(at_once, Ordering::SeqCst);
-        let halt = self.run(source, deadline, events).await;
+        let kept = self.history.as_ref().filter(|_| self.spec.policy.snapshots != Snapshots::None);
+        if let Some(history) = kept {
+            history.remember(&self.world);
+        }
+        let mut halt = self.run(source, deadline, events).await;
+        if let (Halt::Ran(execution), Some(history)) = (&mut halt, kept) {
+            let atomic = self.spec.policy.snapshots == Snapshots::Atomic && execution.error.is_some();
+            if (atomic || execution.state == StateAfter::Lost) && history.undo(&self.world) {
+                execution.state = StateAfter::Restored;
+            }
+        }
         self.running.fetch_sub(1, Ordering::SeqCst);
         match halt {
             Halt::Ran(execution) => Ok(Outcome::Executed(execution)),
@@ -385,6 +425,12 @@ impl Interpreter for FakeInterpreter {
                 ToolCall::RemoveFiles { paths } => world.remove(paths),
                 ToolCall::NameFile { path, stem, extension } => world.name(&path, stem + &extension),
                 ToolCall::ReadRange { path, offset, length } => world.range(&path, offset, length),
+                ToolCall::Checkpoint => self.history()?.checkpoint(world),
+                ToolCall::Restore { checkpoint } => {
+                    self.history()?.restore(world, checkpoint).ok_or_else(|| {
+                        InvokeError::Refused(Error::new(Kind::NotFound, "there is no such checkpoint"))
+                    })?
+                }
                 other => {
                     return Err(InvokeError::NotSupported(format!("it has no browser for {}", other.name())));
                 }

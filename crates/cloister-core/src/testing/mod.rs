@@ -6,6 +6,7 @@
 mod fake_backend;
 mod fake_browser;
 mod fake_browser_backend;
+mod fake_history;
 mod fake_interpreter;
 mod fake_page;
 mod memory_recordings;

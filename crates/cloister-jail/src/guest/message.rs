@@ -386,6 +386,11 @@ pub enum ToolResult {
         /// Which, or `previous`.
         checkpoint: String,
     },
+    /// What the request names does not exist.
+    Unknown {
+        /// What was looked for.
+        message: String,
+    },
     /// The tool could not do it.
     Failed {
         /// What happened, to what, and what to do.

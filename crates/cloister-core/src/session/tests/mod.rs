@@ -1,11 +1,12 @@
 //! Promises about sessions, kept on the test doubles with paused time.
 
 mod calls;
+mod copies;
 mod endings;
 mod starts;
 
 use super::{
-    Backends, Interpreters, Invocation, InvokeOptions, ListQuery, ManagerConfig, SessionManager,
+    Backends, ForkSession, Interpreters, Invocation, InvokeOptions, ListQuery, ManagerConfig, SessionManager,
     SessionRecord, StartSession, Status,
 };
 use crate::backend::InterpreterBackend;
