@@ -24,4 +24,5 @@ mod recording;
 mod server;
 mod sessions;
 mod shutdown;
+mod snapshots;
 mod streams;

@@ -22,6 +22,8 @@ use tokio::task::JoinHandle;
 
 /// The interpreter that every test may use.
 pub const KEY: &str = "aws.codeinterpreter.v1";
+/// The interpreter whose sessions can be copied and kept.
+pub const WASM: &str = "wasm";
 /// The browser that every test may use.
 pub const BROWSER: &str = "aws.browser.v1";
 
@@ -30,6 +32,7 @@ pub struct Server {
     pub address: SocketAddr,
     pub manager: Arc<SessionManager>,
     pub backend: Arc<FakeBackend>,
+    pub wasm: Arc<FakeBackend>,
     pub browsers: Arc<FakeBrowserBackend>,
     pub store: Arc<MemoryStore>,
     pub recordings: Arc<MemoryRecordings>,
@@ -46,6 +49,7 @@ pub struct Setup {
     pub manager: Option<Change<ManagerConfig>>,
     pub policy: Option<Change<Policy>>,
     pub browser_policy: Option<Change<Policy>>,
+    pub wasm_policy: Option<Change<Policy>>,
 }
 
 impl Setup {
@@ -80,8 +84,15 @@ impl Setup {
         self.gateway(move |config| config.auth = Auth::On(keys))
     }
 
+    /// Changes the policy of the interpreter on the wasm tier.
+    pub fn wasm_policy(mut self, change: impl FnOnce(&mut Policy) + 'static) -> Self {
+        self.wasm_policy = Some(Box::new(change));
+        self
+    }
+
     pub async fn start(self) -> Server {
         let (backend, browsers) = (FakeBackend::new(), FakeBrowserBackend::new());
+        let wasm = FakeBackend::with_snapshots();
         let store = Arc::new(MemoryStore::new());
         let mut policy = Policy::built_in("default");
         if let Some(change) = self.policy {
@@ -97,12 +108,18 @@ impl Setup {
         let browsing = Arc::new(browsing);
         let code = [KEY, "other-abcdefghij"].map(|key| (key.to_owned(), policy.clone()));
         let browser = [BROWSER, "mine-abcdefghij"].map(|key| (key.to_owned(), browsing.clone()));
-        let interpreters = Interpreters::new(code.into_iter().chain(browser));
+        let mut copyable = Policy { tier: "wasm".into(), ..Policy::built_in("wasm") };
+        if let Some(change) = self.wasm_policy {
+            change(&mut copyable);
+        }
+        let copyable = [(WASM.to_owned(), Arc::new(copyable))];
+        let interpreters = Interpreters::new(code.into_iter().chain(browser).chain(copyable));
         let mut config = ManagerConfig::default();
         if let Some(change) = self.manager {
             change(&mut config);
         }
-        let backends = Backends::default().with_code(backend.clone()).with_browsers(browsers.clone());
+        let backends = Backends::default().with_code(backend.clone()).with_code(wasm.clone());
+        let backends = backends.with_browsers(browsers.clone());
         let recordings = Arc::new(MemoryRecordings::default());
         let backends = backends.with_recordings(recordings.clone());
         let manager = SessionManager::new(backends, store.clone(), interpreters, config);
@@ -122,6 +139,7 @@ impl Setup {
             address,
             manager,
             backend,
+            wasm,
             browsers,
             store,
             recordings,

@@ -53,10 +53,10 @@ pub(super) async fn invoke(
     };
     let invocation = gateway.manager().invoke(&who, None, &id, call, options).await?;
     if streamed {
-        return Ok(sse::response(invocation, gateway, id));
+        return Ok(sse::response(invocation, gateway, id, detail.record.tier));
     }
     let answer = collect(invocation).await?;
-    Ok(Json(whole(gateway.config(), &id, answer)?).into_response())
+    Ok(Json(whole(gateway.config(), &id, &detail.record.tier, answer)?).into_response())
 }
 
 fn call(members: &Members<'_>, policy: Option<&cloister_core::policy::Policy>) -> Option<ToolCall> {
@@ -92,7 +92,7 @@ fn wants_events(headers: &HeaderMap) -> bool {
 }
 
 /// The answer in one piece.
-fn whole(config: &GatewayConfig, id: &SessionId, answer: Answer) -> Result<Value, Error> {
+fn whole(config: &GatewayConfig, id: &SessionId, tier: &str, answer: Answer) -> Result<Value, Error> {
     let mut members = Map::new();
     let mut put = |name: &str, value: Value| members.insert(name.to_owned(), value);
     put("output", lossy(&answer.output).into());
@@ -100,28 +100,31 @@ fn whole(config: &GatewayConfig, id: &SessionId, answer: Answer) -> Result<Value
     put("stderr", lossy(&answer.stderr).into());
     put("result", answer.value.as_ref().map(view::rich).into());
     put("displays", answer.displays.iter().map(view::rich).collect());
-    members.extend(done(config, id, &answer.outcome)?);
+    members.extend(done(config, id, tier, &answer.outcome)?);
     Ok(Value::Object(members))
 }
 
-/// The members that say how the call ended; also the data of the event `done`.
+/// The members that say how the call ended, and on which tier it ran; also the data of the event `done`.
 pub(super) fn done(
     config: &GatewayConfig,
     id: &SessionId,
+    tier: &str,
     outcome: &Outcome,
 ) -> Result<Map<String, Value>, Error> {
-    match outcome {
+    let mut members = match outcome {
         Outcome::Executed(execution) => {
             let mut members = view::execution(config, id, execution);
             members.insert("notes".into(), notes(execution).into());
-            Ok(members)
+            members
         }
         Outcome::Failed { message } => {
             let error = json!({ "name": "Refused", "message": message, "traceback": "" });
-            Ok(Map::from_iter([("error".to_owned(), error)]))
+            Map::from_iter([("error".to_owned(), error)])
         }
-        other => Err(unexpected(other)),
-    }
+        other => return Err(unexpected(other)),
+    };
+    members.insert("tier".into(), tier.into());
+    Ok(members)
 }
 
 /// An outcome that the call cannot have.

@@ -2,7 +2,7 @@
 //! under `/v1/`.
 //!
 //! ```text
-//! ROUTES (method, path, handler) ──▶ axum::Router ──▶ sessions · invoke · actions · tasks · files ──▶ SessionManager
+//! ROUTES (method, path, handler) ──▶ axum::Router ──▶ sessions · snapshots · invoke · actions · tasks · files ──▶ SessionManager
 //!    └── compared with openapi.json by a test
 //! ```
 
@@ -17,6 +17,7 @@ mod ranges;
 pub(crate) mod recording;
 mod request;
 mod sessions;
+mod snapshots;
 mod sse;
 mod tasks;
 mod view;
@@ -113,6 +114,24 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/v1/sessions/{id}",
         action: Action::StopSession,
         handler: |method| on(method, sessions::stop),
+    },
+    Route {
+        method: "POST",
+        path: "/v1/sessions/{id}/fork",
+        action: Action::StartSession,
+        handler: |method| on(method, snapshots::fork),
+    },
+    Route {
+        method: "POST",
+        path: "/v1/sessions/{id}/checkpoint",
+        action: Action::Invoke,
+        handler: |method| on(method, snapshots::checkpoint),
+    },
+    Route {
+        method: "POST",
+        path: "/v1/sessions/{id}/restore",
+        action: Action::Invoke,
+        handler: |method| on(method, snapshots::restore),
     },
     Route {
         method: "POST",

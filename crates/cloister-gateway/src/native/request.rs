@@ -58,7 +58,11 @@ impl<'a> Members<'a> {
             for (index, (key, _)) in given.iter().enumerate() {
                 if !names.contains(&key.as_ref()) {
                     let shown: String = key.chars().take(100).collect();
-                    members.bad(&shown, format!("is unknown; known here are {}", names.join(", ")));
+                    let known = match names {
+                        [] => "this takes no members".to_owned(),
+                        names => format!("known here are {}", names.join(", ")),
+                    };
+                    members.bad(&shown, format!("is unknown; {known}"));
                 } else if given[..index].iter().any(|(other, _)| other == key) {
                     members.bad(key, "is given twice");
                 }

@@ -4,6 +4,7 @@ use super::error::NativeError;
 use super::request::{Members, read, session_id};
 use super::{browser, view};
 use crate::auth::Caller;
+use crate::config::GatewayConfig;
 use crate::cursor::{self, Scope};
 use crate::fingerprint;
 use crate::state::Gateway;
@@ -13,7 +14,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use cloister_core::Principal;
 use cloister_core::browser::StartBrowser;
-use cloister_core::session::{ListQuery, SessionKind, StartSession, Status};
+use cloister_core::session::{ListQuery, SessionKind, SessionRecord, StartSession, Status};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -30,9 +31,9 @@ pub(super) async fn start(
 ) -> Result<Response, NativeError> {
     let (parts, body) = request.into_parts();
     let held = read(&gateway, &parts, body).await?;
-    let members = Members::of(&held, &["interpreter", "name", "timeout", "browser", "clientToken"])?;
+    let members = Members::of(&held, &["interpreter", "tier", "name", "timeout", "browser", "clientToken"])?;
     let default = if members.has("browser") { DEFAULT_BROWSER } else { DEFAULT };
-    let interpreter = members.short("interpreter", 100).unwrap_or_else(|| default.to_owned());
+    let interpreter = interpreter(&gateway, &members, default);
     // Whoever names a browser means one, also without a word about its size.
     let named = gateway.manager().policy(&interpreter).is_some_and(|p| p.kind() == SessionKind::Browser);
     let browser = browser::start(&members).or_else(|| named.then(StartBrowser::default));
@@ -48,8 +49,31 @@ pub(super) async fn start(
     };
     members.finish()?;
     let record = gateway.manager().start(&who, start).await?;
-    let location = format!("{}/v1/sessions/{}", gateway.config().public_url, record.id);
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(view::session(&record))).into_response())
+    Ok(created(gateway.config(), &record))
+}
+
+/// The interpreter that a client names, or the one that its tier means.
+fn interpreter(gateway: &Gateway, members: &Members<'_>, default: &str) -> String {
+    let named = members.short("interpreter", 100);
+    if named.is_some() && members.has("tier") {
+        members.bad("tier", "does not go with interpreter, which has one");
+    }
+    let Some(tier) = members.short("tier", 100) else {
+        return named.unwrap_or_else(|| default.to_owned());
+    };
+    let interpreters = gateway.manager().interpreters();
+    interpreters.on_tier(&tier, default).unwrap_or_else(|| {
+        let tiers = interpreters.tiers().join(", ");
+        members
+            .bad("tier", format!("has no interpreter on this server; the tiers that have one are {tiers}"));
+        default.to_owned()
+    })
+}
+
+/// The answer to a start.
+pub(super) fn created(config: &GatewayConfig, record: &SessionRecord) -> Response {
+    let location = format!("{}/v1/sessions/{}", config.public_url, record.id);
+    (StatusCode::CREATED, [(header::LOCATION, location)], Json(view::session(record))).into_response()
 }
 
 /// `GET /v1/sessions`

@@ -27,15 +27,21 @@ struct Streaming {
     invocation: Invocation,
     gateway: Gateway,
     id: SessionId,
+    tier: String,
     stdout: Utf8,
     stderr: Utf8,
     over: bool,
 }
 
 /// The answer: it begins at once and ends with `done` or `error`.
-pub(super) fn response(invocation: Invocation, gateway: Gateway, id: SessionId) -> Response<Body> {
-    let state =
-        Streaming { invocation, gateway, id, stdout: Utf8::default(), stderr: Utf8::default(), over: false };
+pub(super) fn response(
+    invocation: Invocation,
+    gateway: Gateway,
+    id: SessionId,
+    tier: String,
+) -> Response<Body> {
+    let (stdout, stderr) = (Utf8::default(), Utf8::default());
+    let state = Streaming { invocation, gateway, id, tier, stdout, stderr, over: false };
     let events = stream::unfold(state, |mut state| async move {
         if state.over {
             return None;
@@ -62,10 +68,12 @@ impl Streaming {
             Some(Ok(Event::Stderr(bytes))) => text("stderr", self.stderr.push(&bytes)),
             Some(Ok(Event::Display(rich))) => frame("display", &view::rich(&rich)),
             Some(Ok(Event::Value(rich))) => frame("value", &view::rich(&rich)),
-            Some(Ok(Event::Done(outcome))) => match invoke::done(self.gateway.config(), &self.id, &outcome) {
-                Ok(members) => self.last("done", &Value::Object(members)),
-                Err(failure) => self.last("error", &error::body(&failure)),
-            },
+            Some(Ok(Event::Done(outcome))) => {
+                match invoke::done(self.gateway.config(), &self.id, &self.tier, &outcome) {
+                    Ok(members) => self.last("done", &Value::Object(members)),
+                    Err(failure) => self.last("error", &error::body(&failure)),
+                }
+            }
             Some(Err(failure)) => self.last("error", &error::body(&failure)),
             None => {
                 let failure =
