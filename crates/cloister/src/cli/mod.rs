@@ -3,12 +3,16 @@
 //! Exit codes: 0 done; 1 the thing asked about is not in order (`doctor`, `policy check`); 2 the command line is wrong;
 //! 125 cloister itself could not do it. `run` and `exec` otherwise exit as their program did.
 
+#[cfg(test)]
+mod against_a_server;
 mod browse;
 mod ca;
+mod checkpoint;
 mod cp;
 mod doctor;
 pub(crate) mod env;
 mod exec;
+mod fork;
 mod host_command;
 mod image;
 mod ls;
@@ -64,6 +68,14 @@ enum Command {
     Ls(ls::Args),
     /// Copy a file to or from a session
     Cp(cp::Args),
+    /// Copy a session of the wasm tier, with its variables and files, and print the copy's id
+    Fork(fork::Args),
+    /// Keep the state of a session of the wasm tier, and print its name
+    Checkpoint(checkpoint::KeepArgs),
+    /// Put a session back into a state that was kept
+    Restore(checkpoint::RestoreArgs),
+    /// Take back the last call of a session
+    Undo(checkpoint::UndoArgs),
     /// Stop sessions
     Stop(stop::Args),
     /// Say which walls this host can build, and what to do about the others
@@ -185,6 +197,10 @@ fn dispatch(command: Command, out: Output) -> Result<ExitCode, Failure> {
         Command::Ca(args) => ca::run(args, out).map(done),
         Command::Ls(args) => block_on(ls::run(args, out)).map(done),
         Command::Cp(args) => block_on(cp::run(args, out)).map(done),
+        Command::Fork(args) => block_on(fork::run(args, out)).map(done),
+        Command::Checkpoint(args) => block_on(checkpoint::keep(args, out)).map(done),
+        Command::Restore(args) => block_on(checkpoint::restore(args, out)).map(done),
+        Command::Undo(args) => block_on(checkpoint::undo(args, out)).map(done),
         Command::Stop(args) => block_on(stop::run(args, out)).map(done),
         Command::Doctor(args) => doctor::run(&args, out),
         Command::Policy(command) => policy::run(command, out),
@@ -256,6 +272,12 @@ mod tests {
             "cloister open 01ABC --open",
             "cloister ls --all --endpoint http://127.0.0.1:1",
             "cloister cp 01ABC:out.png .",
+            "cloister run --tier wasm app.py",
+            "cloister fork 01ABC --name copy --timeout 60 --json",
+            "cloister checkpoint 01ABC --endpoint http://127.0.0.1:1",
+            "cloister restore 01ABC checkpoint-1",
+            "cloister restore 01ABC",
+            "cloister undo 01ABC --json",
             "cloister stop 01ABC 01DEF",
             "cloister stop --all",
             "cloister doctor --json",
@@ -289,6 +311,14 @@ mod tests {
             "cloister run --keep -- python app.py",
             "cloister run app.py more.py",
             "cloister run app.py --policy a --interpreter b",
+            "cloister run app.py --tier wasm --interpreter b",
+            "cloister run app.py --tier wasm --policy b",
+            "cloister run --tier wasm -- python app.py",
+            "cloister fork",
+            "cloister fork 01ABC --timeout 0",
+            "cloister checkpoint 01ABC name",
+            "cloister restore",
+            "cloister undo 01ABC checkpoint-1",
             "cloister exec 01ABC",
             "cloister browse",
             "cloister browse a.example --viewport 1920",

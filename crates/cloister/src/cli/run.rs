@@ -5,7 +5,7 @@
 //!   start ─▶ send --file … ─▶ invoke (live) ─▶ fetch --get … ─▶ stop (unless --keep)
 //! ```
 
-use super::session::{Values, invoke, start, stop};
+use super::session::{Values, Wanted, invoke, start, stop};
 use super::{Connection, Failure, block_on, cp, host_command};
 use crate::client::{Client, Session};
 use crate::output::{Output, size};
@@ -42,6 +42,9 @@ pub(crate) struct Args {
     /// Policy of the session
     #[arg(long, value_name = "NAME", conflicts_with = "interpreter")]
     policy: Option<String>,
+    /// Tier of the session, instead of an interpreter: process, or wasm for Python that starts in milliseconds
+    #[arg(long, value_name = "TIER", conflicts_with_all = ["interpreter", "policy"])]
+    tier: Option<String>,
     /// Seconds that the program may take
     #[arg(long, value_name = "SECONDS", value_parser = parse_timeout)]
     timeout: Option<f64>,
@@ -57,7 +60,7 @@ pub(crate) struct Args {
     #[arg(
         last = true,
         value_name = "COMMAND",
-        conflicts_with_all = ["file", "language", "runtime", "files", "gets", "interpreter", "policy", "timeout", "keep"]
+        conflicts_with_all = ["file", "language", "runtime", "files", "gets", "interpreter", "policy", "tier", "timeout", "keep"]
     )]
     command: Vec<String>,
 }
@@ -108,9 +111,13 @@ async fn run_file(file: &str, args: Args, out: Output) -> Result<ExitCode, Failu
     let gets = args.gets.iter().map(|text| parse_get(text)).collect::<Result<Vec<_>, _>>()?;
 
     let client = args.connection.client()?;
-    let interpreter = args.interpreter.as_deref().or(args.policy.as_deref());
+    let wanted = match (&args.tier, args.interpreter.as_ref().or(args.policy.as_ref())) {
+        (Some(tier), _) => Wanted::Tier(tier),
+        (None, Some(interpreter)) => Wanted::Interpreter(interpreter),
+        (None, None) => Wanted::Default,
+    };
     let life = args.timeout.map(|seconds| (seconds.ceil() as u64 + MARGIN).clamp(900, LONGEST));
-    let session = start(&client, interpreter, "cloister run", life).await?;
+    let session = start(&client, wanted, "cloister run", life).await?;
     let values = if file == "-" { Values::Show } else { Values::Hide };
     let work = work(&client, &session, &body, values, &sends, &gets, out);
     let outcome = tokio::select! {

@@ -35,16 +35,29 @@ pub(super) async fn browser(
     begin(client, &body).await
 }
 
+/// What a session is to run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted<'a> {
+    /// The server's own choice.
+    Default,
+    /// This interpreter, or the policy of that name.
+    Interpreter(&'a str),
+    /// The server's interpreter of this tier.
+    Tier(&'a str),
+}
+
 /// Starts a session.
 pub(super) async fn start(
     client: &Client,
-    interpreter: Option<&str>,
+    wanted: Wanted<'_>,
     name: &str,
     timeout: Option<u64>,
 ) -> Result<Session, Failure> {
     let mut body = json!({ "name": name });
-    if let Some(interpreter) = interpreter {
-        body["interpreter"] = interpreter.into();
+    match wanted {
+        Wanted::Default => {}
+        Wanted::Interpreter(interpreter) => body["interpreter"] = interpreter.into(),
+        Wanted::Tier(tier) => body["tier"] = tier.into(),
     }
     if let Some(timeout) = timeout {
         body["timeout"] = timeout.into();
