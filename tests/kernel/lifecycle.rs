@@ -5,7 +5,8 @@
     reason = "helpers of tests: a failure here is a failed test"
 )]
 
-use cloister_core::backend::{InterpreterBackend, InvokeError};
+use cloister_core::Principal;
+use cloister_core::backend::{InterpreterBackend, InterpreterSpec, InvokeError, StartError};
 use cloister_core::command::{Language, Runtime, ToolCall};
 use cloister_core::event::{Ended, Event, Outcome, StateAfter};
 use cloister_core::policy::{Policy, StartMode};
@@ -51,6 +52,31 @@ async fn a_sandbox_ends_by_itself_at_the_end_of_its_life_whatever_runs_in_it() {
     ends_by_itself(&session).await;
     let refused = session.interpreter.invoke(call, SOON, sender).await;
     assert!(matches!(refused, Err(InvokeError::WorkerGone { .. })), "{refused:?}");
+    session.stop().await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_and_checkpoints_are_refused_by_the_name_of_the_tier_and_the_session_goes_on() {
+    let Some(rig) = Rig::new(plain()) else { return };
+    let session = rig.session().await;
+    session.python("x = 41").await;
+    for call in [ToolCall::Checkpoint, ToolCall::Restore { checkpoint: None }] {
+        let (sender, _receiver) = tokio::sync::mpsc::channel(64);
+        let refused = session.interpreter.invoke(call, SOON, sender).await;
+        let named = matches!(&refused, Err(InvokeError::NotSupported(why)) if why.contains("process tier"));
+        assert!(named, "{refused:?}");
+    }
+    let copy = InterpreterSpec {
+        policy: Arc::clone(&rig.policy),
+        ttl: SOON,
+        owner: Principal::local(),
+        copy_of: Some(session.interpreter.sandbox()),
+    };
+    let refused = rig.backend.start(copy).await.map(|_| "a copy");
+    let named = matches!(&refused, Err(StartError::NotSupported(why)) if why.contains("process tier"));
+    assert!(named, "{refused:?}");
+    assert_eq!(session.python("x + 1").await.text(), "42");
     session.stop().await;
     rig.end().await;
 }

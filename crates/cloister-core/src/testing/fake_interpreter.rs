@@ -90,11 +90,6 @@ impl FakeInterpreter {
         (self.running.load(Ordering::SeqCst) == 0).then(|| self.world.copy())
     }
 
-    /// Why it ended, as soon as it has.
-    pub(super) fn end(&self) -> watch::Receiver<Option<String>> {
-        self.end.subscribe()
-    }
-
     pub(super) fn finish(&self, reason: &str) {
         let first = self.end.send_if_modified(|end| {
             let first = end.is_none();
