@@ -22,6 +22,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) policies: &'a Policies,
     /// Policies whose sandboxes are kept ready.
     pub(crate) pooled: &'a [Arc<Policy>],
+    /// Policies that clients can choose.
+    pub(crate) served: Vec<Arc<Policy>>,
     pub(crate) images_dir: PathBuf,
     pub(crate) state_dir: PathBuf,
     pub(crate) pool_size: usize,
@@ -64,6 +66,7 @@ pub(crate) struct Registry {
     wasm: Arc<WasmBackend>,
     /// Policies of the wasm tier whose engines are started ahead of the first session.
     ahead: Vec<Arc<Policy>>,
+    served: Vec<Arc<Policy>>,
     browsers: Arc<ChromiumBackend>,
     egress: Arc<EgressProxy>,
     recordings: Arc<FileRecordings>,
@@ -106,7 +109,7 @@ impl Registry {
         let pool_size = setup.browser_pool;
         let config = BrowserConfig { pool_size, memory, session_memory, ..BrowserConfig::default() };
         let browsers = ChromiumBackend::new(host, config, &browsing).map_err(RegistryError::Cdp)?;
-        Ok(Self { process, wasm, ahead: coding, browsers, egress, recordings: Arc::new(setup.recordings) })
+        Ok(Self { process, wasm, ahead: coding, served: setup.served, browsers, egress, recordings: Arc::new(setup.recordings) })
     }
 
     /// The tiers by name.
@@ -123,7 +126,7 @@ impl Registry {
     pub(crate) fn enter(&self, runtime: Handle) {
         self.egress.attach(runtime);
         self.process.warm_up();
-        self.wasm.warm_up(&Principal::local(), &self.ahead);
+        self.wasm.warm_up(&Principal::local(), &self.ahead, self.served.iter().cloned());
         self.browsers.fill();
     }
 }

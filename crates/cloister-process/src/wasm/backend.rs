@@ -74,8 +74,18 @@ impl WasmBackend {
         &self.process.maker
     }
 
-    /// Starts an engine for `owner` under each policy ahead of the first session. Inside the runtime.
-    pub fn warm_up(self: &Arc<Self>, owner: &Principal, policies: &[Arc<Policy>]) {
+    /// Starts an engine for `owner` under each policy ahead of the first session, and has the roots of `others` compiled in the
+    /// background where their images are built: it takes seconds, once, which no client need wait for. Inside the runtime.
+    pub fn warm_up(
+        self: &Arc<Self>,
+        owner: &Principal,
+        policies: &[Arc<Policy>],
+        others: impl IntoIterator<Item = Arc<Policy>>,
+    ) {
+        for policy in others.into_iter().filter(|policy| policy.tier == WASM_TIER) {
+            let group = Group::new(policy, Arc::clone(self.maker()), self.config.clone());
+            tokio::spawn(async move { group.prepare().await });
+        }
         tokio::spawn(idle::watch(Arc::downgrade(self), self.config.evict_after));
         for policy in policies.iter().filter(|policy| policy.tier == WASM_TIER) {
             self.tenancy(owner, policy);

@@ -132,6 +132,13 @@ impl Group {
         Ok(self.image.get_or_init(|| made).clone())
     }
 
+    /// Has the engine's root made, unless the image has not been built.
+    pub(super) async fn prepare(&self) {
+        if let Err(error) = self.image().await {
+            tracing::debug!(policy = self.policy.name, %error, "no root for engines yet");
+        }
+    }
+
     /// Grows to one engine per core in the background, once there is use for it.
     pub(super) fn grow(self: &Arc<Self>) {
         let enough = self.count() >= self.config.room.engines;

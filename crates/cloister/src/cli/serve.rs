@@ -156,6 +156,7 @@ fn prepare(args: &Args, open_files: u64) -> Result<Prepared, Failure> {
         installation: &installation,
         policies: &policies,
         pooled: &pooled(&config, &interpreters),
+        served: interpreters.iter().map(|(_, policy)| Arc::clone(policy)).collect(),
         images_dir: args.images.clone().map_or_else(|| installation.images(), Ok)?,
         state_dir: data.sandboxes(),
         pool_size,
