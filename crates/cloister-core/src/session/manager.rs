@@ -172,7 +172,7 @@ impl SessionManager {
         id: &SessionId,
         request: ForkSession,
     ) -> Result<SessionRecord, Error> {
-        let (key, interpreter) = match self.live_of(who, None, id)? {
+        let (key, interpreter) = match self.live_of(who, None, id) {
             Some(handle) if handle.policy.kind() == SessionKind::Browser => {
                 return Err(refusal::other_kind(id, SessionKind::Browser, "be forked"));
             }
