@@ -164,6 +164,11 @@ impl InterpreterBackend for WasmBackend {
                     let why = "the session to copy runs under another policy".to_owned();
                     return Err(StartError::NotSupported(why));
                 }
+                // Whoever asks has been checked already; this is the wall behind it. Principals never share an engine.
+                if !tenancy.group.holds(&original.link.engine) {
+                    let why = "this principal has no such session to copy".to_owned();
+                    return Err(StartError::NotSupported(why));
+                }
                 original.link.engine.fork(original.link.number).await.map_err(failed)?
             }
             None => match tenancy.pool.take() {

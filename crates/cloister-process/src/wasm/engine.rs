@@ -223,7 +223,33 @@ impl Engine {
 
     /// Whether it takes new sessions.
     pub(super) fn serves(&self) -> bool {
-        self.sandbox.lives() && self.sessions() < self.room.sessions && self.since.elapsed() < terms::SERVICE
+        self.is_in_service() && self.sessions() < self.room.sessions
+    }
+
+    /// Whether an order failed because the engine has ended. The server may hear of that by an order before it hears of the process; from
+    /// then on the engine is given no more.
+    pub(super) fn has_ended(&self, error: &OrderError) -> bool {
+        use io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected};
+        let ended = match error {
+            OrderError::Failed(source) => {
+                matches!(source.kind(), BrokenPipe | ConnectionReset | NotConnected)
+            }
+            OrderError::Full(_) | OrderError::Busy(_) => false,
+        };
+        if ended {
+            *lock(&self.waiting) = None;
+        }
+        ended || !self.sandbox.lives()
+    }
+
+    /// Whether it takes orders.
+    fn answers(&self) -> bool {
+        self.sandbox.lives() && lock(&self.waiting).is_some()
+    }
+
+    /// Whether it is neither dead nor so old that it only waits for its last sessions to end.
+    pub(super) fn is_in_service(&self) -> bool {
+        self.answers() && self.since.elapsed() < terms::SERVICE
     }
 
     /// Whether nobody needs it any more.
@@ -236,7 +262,7 @@ impl Engine {
         self.send(order, fds).await?;
         match timeout(PATIENCE, answer).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(_)) => Err(io::Error::other("the engine has ended")),
+            Ok(Err(_)) => Err(io::Error::new(io::ErrorKind::NotConnected, "the engine has ended")),
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the engine does not answer")),
         }
     }

@@ -59,13 +59,13 @@ impl Group {
             match engine.open(self.terms.clone()).await {
                 Ok(link) => return Ok(link),
                 // Its memory is used up, or it has just died: another one may have room.
-                Err(OrderError::Full(why)) if self.count() >= self.config.room.engines => {
+                Err(OrderError::Full(why)) if self.is_complete() => {
                     return Err(StartError::Full(format!(
                         "{why}; every engine of this principal is full: stop sessions that are no longer needed"
                     )));
                 }
                 Err(OrderError::Full(_)) => drop(self.add().await?),
-                Err(error) if engine.sandbox.lives() => return Err(failed(error)),
+                Err(error) if !engine.has_ended(&error) => return Err(failed(error)),
                 Err(_) => {}
             }
         }
@@ -78,8 +78,19 @@ impl Group {
         engines.iter().filter(|engine| engine.serves()).min_by_key(|engine| engine.sessions()).cloned()
     }
 
+    /// Whether an engine is one of these.
+    pub(super) fn holds(&self, engine: &Arc<Engine>) -> bool {
+        lock(&self.engines).iter().any(|one| Arc::ptr_eq(one, engine))
+    }
+
+    /// Engines that run.
     pub(super) fn count(&self) -> usize {
         lock(&self.engines).iter().filter(|engine| engine.sandbox.lives()).count()
+    }
+
+    /// Whether it has as many as it may have. Those that only wait for their last sessions to end do not count.
+    fn is_complete(&self) -> bool {
+        lock(&self.engines).iter().filter(|engine| engine.is_in_service()).count() >= self.config.room.engines
     }
 
     /// Waits for an engine that somebody else is starting, or starts one.
@@ -87,6 +98,7 @@ impl Group {
         let _one = self.starting.lock().await;
         match self.best() {
             Some(engine) => Ok(engine),
+            None if self.is_complete() => Err(full()),
             None => self.start().await,
         }
     }
@@ -94,10 +106,8 @@ impl Group {
     /// Starts one more.
     async fn add(&self) -> Result<Arc<Engine>, StartError> {
         let _one = self.starting.lock().await;
-        if self.count() >= self.config.room.engines {
-            return self
-                .best()
-                .ok_or_else(|| StartError::Full("every engine of this principal is full".into()));
+        if self.is_complete() {
+            return self.best().ok_or_else(full);
         }
         self.start().await
     }
@@ -141,8 +151,7 @@ impl Group {
 
     /// Grows to one engine per core in the background, once there is use for it.
     pub(super) fn grow(self: &Arc<Self>) {
-        let enough = self.count() >= self.config.room.engines;
-        if enough || self.growing.swap(true, Ordering::Relaxed) {
+        if self.is_complete() || self.growing.swap(true, Ordering::Relaxed) {
             return;
         }
         let group = Arc::clone(self);
@@ -165,6 +174,12 @@ impl Group {
             }
         }
     }
+}
+
+fn full() -> StartError {
+    StartError::Full(
+        "every engine of this principal holds as many sessions as it may: stop sessions that are no longer needed".into(),
+    )
 }
 
 pub(super) fn failed(error: OrderError) -> StartError {

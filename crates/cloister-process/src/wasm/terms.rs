@@ -78,6 +78,9 @@ pub(super) fn around(policy: &Policy, room: &EngineRoom) -> Policy {
     };
     around.filesystem.disk = 1 << 20;
     around.filesystem.inodes = 64;
+    // Of the engine's own files: the interpreter's image, and sessions that are written to disk. Too low, and the kernel would end the
+    // engine with all of its sessions (SIGXFSZ); guests have a limit of their own.
+    around.filesystem.max_file = room.memory.saturating_add(OWN_MEMORY);
     // Without it memory files are refused, and the interpreter's image is one. The engine's own filter, which has no execve, stands
     // before the first byte of a guest arrives.
     around.filesystem.exec = true;
