@@ -75,6 +75,11 @@ impl Control {
         }
     }
 
+    /// Whether a cell is running.
+    pub fn is_running(&self) -> bool {
+        self.lock().running
+    }
+
     /// Ends whatever runs, now and from now on.
     pub fn close(&self) {
         self.lock().closed = true;

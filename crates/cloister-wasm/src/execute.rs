@@ -14,6 +14,7 @@ use crate::session::{Place, Session};
 use crate::wasi::Stop;
 use cloister_jail::guest::cell::CellRequest;
 use cloister_jail::guest::engine::Keep;
+use cloister_jail::guest::frame::CELL;
 use cloister_jail::guest::message::{Ended, Reply, Report};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -44,6 +45,16 @@ impl Session {
                 output.finish(&Reply::Executed { id: id.clone(), report }, &traceback);
             }
         };
+        if code.len() > CELL.blob {
+            let why = format!("the code has more than {} bytes; write it to a file and run that", CELL.blob);
+            let error = Some(("StartError".to_owned(), why));
+            return finish(Report { exit_code: 126, error, ..Report::default() }, output, Vec::new());
+        }
+        let before = if let Place::Live(guest) = place { self.before(guest) } else { None };
+        if clear && matches!(place, Place::Live(_)) {
+            // Another interpreter instead of the driver's word: a guest may have spoilt its own, and this is what it is told to do then.
+            self.undo(factory, place, None, &mut Report::default());
+        }
         let Place::Live(guest) = place else {
             let why = if let Place::Gone(why) = place { why.clone() } else { String::new() };
             let error = Some(("StartError".to_owned(), why));
@@ -54,7 +65,6 @@ impl Session {
             );
             return;
         };
-        let before = self.before(guest);
         let mark = guest.store.data().wasi.view.mark();
         let request = CellRequest::Run {
             id: id.clone(),

@@ -10,8 +10,16 @@ use crate::view::View;
 use cloister_jail::guest::frame::CONTROL;
 use cloister_jail::guest::message::{Reply, Request, ToolResult};
 use std::io::{Seek, SeekFrom};
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, MutexGuard};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Between two looks at whether a session has come to rest.
+const MOMENT: Duration = Duration::from_micros(200);
+/// How often to look: a second of moments.
+const MOMENTS: u32 = 5000;
+
+/// What is said in the place of an answer that the channel does not carry.
+const LONG: &str = "the answer is too long; ask for less at once";
 
 impl Session {
     /// Does one request.
@@ -105,19 +113,31 @@ impl Session {
         }
         let mut frames = Vec::new();
         let done = Done { ev: "done", id, result };
-        if let Ok(head) = cloister_jail::guest::frame::head(&done, blob.len(), CONTROL) {
-            frames.extend_from_slice(&head);
-            frames.extend_from_slice(blob);
-            self.channel.send(&frames, &self.control);
-        }
+        let Ok(head) = cloister_jail::guest::frame::head(&done, blob.len(), CONTROL) else {
+            // As init does. Whoever makes answers keeps them short; this is for what nobody thought of.
+            return self.send(
+                &Reply::Done { id: done.id, result: ToolResult::Failed { message: LONG.into() } },
+                b"",
+            );
+        };
+        frames.extend_from_slice(&head);
+        frames.extend_from_slice(blob);
+        self.channel.send(&frames, &self.control);
     }
 
     fn send(&self, reply: &Reply, blob: &[u8]) {
         let mut frames = Vec::new();
-        // What does not fit the channel would end it; the reader is told nothing instead of half of it.
-        if channel::append(&mut frames, reply, blob).is_ok() {
-            self.channel.send(&frames, &self.control);
+        // What does not fit the channel would end it.
+        if channel::append(&mut frames, reply, blob).is_err() {
+            let Reply::File { id, path, .. } = reply else { return };
+            let path = path.chars().take(200).collect();
+            let short = Reply::File { id: id.clone(), path, error: Some(LONG.into()) };
+            frames.clear();
+            if channel::append(&mut frames, &short, b"").is_err() {
+                return;
+            }
         }
+        self.channel.send(&frames, &self.control);
     }
 
     fn checkpoint(&self, factory: &Factory, place: &Place) -> ToolResult {
@@ -189,12 +209,27 @@ impl Session {
 
     /// Writes the session to `file` and frees its memory; the bytes written. Kept states go with it.
     pub(crate) fn evict(&self, factory: &Factory, mut file: std::fs::File) -> std::io::Result<Option<u64>> {
-        let Ok(mut place) = self.place.try_lock() else { return Ok(None) };
+        let Some(mut place) = self.at_rest() else { return Ok(None) };
         let Place::Live(guest) = &*place else { return Ok(Some(0)) };
         let bytes = Snapshot::take(factory, guest)?.save(&mut std::io::BufWriter::new(&mut file))?;
         *lock(&self.history) = History { rest: Rest::Unknown, ..History::default() };
         *place = Place::Evicted(file);
         Ok(Some(bytes))
+    }
+
+    /// Its state, unless a cell is running. After a cell's answer it takes a moment until everything is put away, and whoever has read
+    /// the answer may ask at once.
+    fn at_rest(&self) -> Option<MutexGuard<'_, Place>> {
+        for _ in 0..MOMENTS {
+            if let Ok(place) = self.place.try_lock() {
+                return Some(place);
+            }
+            if self.control.is_running() {
+                return None;
+            }
+            std::thread::sleep(MOMENT);
+        }
+        None
     }
 
     /// A copy of the session, if it is at rest.
@@ -203,7 +238,7 @@ impl Session {
         factory: &Factory,
         control: Arc<crate::control::Control>,
     ) -> Result<Option<crate::guest::Guest>, String> {
-        let Ok(mut place) = self.place.try_lock() else { return Ok(None) };
+        let Some(mut place) = self.at_rest() else { return Ok(None) };
         self.bring_back(factory, &mut place);
         match &*place {
             Place::Live(guest) => {
