@@ -5,6 +5,7 @@ use cloister_core::command::ToolCall;
 use cloister_core::event::{EntryKind, Outcome};
 use cloister_tests::calls::in_session;
 use cloister_tests::rig::{Session, plain};
+use cloister_tests::tiers::on_each_tier;
 
 const MIB: usize = 1 << 20;
 
@@ -33,7 +34,7 @@ async fn remove(session: &Session, paths: &[&str]) -> (Vec<String>, Vec<(String,
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_of_any_content_and_size_come_back_byte_for_byte() {
-    in_session(plain(), async |session| {
+    on_each_tier(plain(), async |session| {
         for size in [0, 1, 65_535, 65_536, MIB + 1, 20 * MIB] {
             let data = noise(size);
             let written = session.write(&[("f.bin", &data)]).await.unwrap();
@@ -51,7 +52,7 @@ async fn files_of_any_content_and_size_come_back_byte_for_byte() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_of_several_files_happens_whole_or_not_at_all() {
-    in_session(plain(), async |session| {
+    on_each_tier(plain(), async |session| {
         session.write(&[("old", b"before"), ("dir/inner", b"x")]).await.unwrap();
         let failing: [(&str, &[u8]); 4] =
             [("old", b"after"), ("new/deep", b"y"), ("dir", b"is a directory"), ("last", b"z")];
@@ -84,7 +85,7 @@ async fn a_write_of_several_files_happens_whole_or_not_at_all() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_files_are_named_and_the_others_are_still_read() {
-    in_session(plain(), async |session| {
+    on_each_tier(plain(), async |session| {
         session.write(&[("a", b"1"), ("b", b"2")]).await.unwrap();
         let paths = ["a", "gone", "b", "dir/none", "."].map(str::to_owned).to_vec();
         let Outcome::Files { files, failed } = session.tool(ToolCall::ReadFiles { paths }).await else {
@@ -143,8 +144,11 @@ async fn a_listing_is_sorted_typed_and_one_level_deep() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_of_many_thousand_files_is_listed_in_part_and_the_answer_says_so() {
-    in_session(plain(), async |session| {
-        session.shell("mkdir many; cd many; seq 12000 | xargs touch").await;
+    on_each_tier(plain(), async |session| {
+        let ran = session
+            .python("import os\nos.mkdir('many')\nfor n in range(12000): open(f'many/{n}', 'w').close()")
+            .await;
+        assert!(ran.execution.error.is_none(), "{ran:?}");
         let Outcome::Listing { entries, truncated } =
             session.tool(ToolCall::ListFiles { path: "many".into() }).await
         else {
@@ -157,7 +161,7 @@ async fn a_directory_of_many_thousand_files_is_listed_in_part_and_the_answer_say
 
 #[tokio::test(flavor = "multi_thread")]
 async fn names_that_are_no_text_are_encoded_and_break_nothing() {
-    in_session(plain(), async |session| {
+    on_each_tier(plain(), async |session| {
         session
             .python("import os\nfor n in (b'\\xff', b'new\\nline', b'esc\\x1b[31m'): open(n, 'w').close()")
             .await;
@@ -231,7 +235,7 @@ async fn pipes_devices_and_links_do_not_stall_or_mislead_the_file_tools() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ranges_are_exact_and_say_the_size_of_the_whole() {
-    in_session(plain(), async |session| {
+    on_each_tier(plain(), async |session| {
         let data = noise(3 * MIB);
         session.write(&[("f", &data)]).await.unwrap();
         for (offset, length) in [
@@ -263,13 +267,14 @@ async fn ranges_are_exact_and_say_the_size_of_the_whole() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_reports_the_files_that_it_created_or_changed_with_their_sizes() {
-    in_session(plain(), async |session| {
+    on_each_tier(plain(), async |session| {
         session.write(&[("old", b"1"), ("same", b"1")]).await.unwrap();
         let code = "import os\nopen('new.csv', 'w').write('a,b')\nopen('old', 'a').write('23')\nos.makedirs('sub/dir'); open('sub/dir/f', 'w').write('xyz!')\nopen('/tmp/elsewhere', 'w').write('t')\nopen('temp', 'w').close(); os.remove('temp')";
         let ran = session.python(code).await;
         assert_eq!(ran.files(), [("new.csv", 3, true), ("old", 3, false), ("sub/dir/f", 4, true)]);
         assert!(session.python("open('old').read();").await.files().is_empty(), "reading is no change");
-        let ran = session.shell("printf 12345 > old; mv new.csv renamed.csv").await;
+        let code = "open('old', 'w').write('12345'); os.rename('new.csv', 'renamed.csv')";
+        let ran = session.python(code).await;
         assert_eq!(ran.files(), [("old", 5, false), ("renamed.csv", 3, true)]);
         let ran = session.python("raise ValueError(open('kept', 'w').write('k'))").await;
         assert_eq!(ran.files(), [("kept", 1, true)], "a call that fails reports as well");
@@ -281,11 +286,11 @@ async fn a_call_reports_the_files_that_it_created_or_changed_with_their_sizes() 
 async fn only_so_many_changed_files_are_reported() {
     let mut policy = plain();
     policy.output.files_max = 5;
-    in_session(policy, async |session| {
-        let ran = session.shell("for n in 1 2 3 4 5 6 7; do echo > f$n; done").await;
+    on_each_tier(policy, async |session| {
+        let ran = session.python("for n in range(7): open(f'f{n}', 'w').write('x')").await;
         assert_eq!(ran.files().len(), 5);
         assert!(ran.execution.files_truncated);
-        let ran = session.shell("for n in 1 2 3 4 5; do echo x > f$n; done").await;
+        let ran = session.python("for n in range(5): open(f'f{n}', 'w').write('xy')").await;
         assert!(ran.files().len() == 5 && !ran.execution.files_truncated, "{ran:?}");
     })
     .await;

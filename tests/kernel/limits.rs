@@ -3,9 +3,9 @@
 use cloister_core::command::ToolCall;
 use cloister_core::event::{Ended, LimitHit, Outcome, StateAfter};
 use cloister_core::policy::Policy;
-use cloister_tests::calls::in_session;
 use cloister_tests::needs;
 use cloister_tests::rig::{Ran, Rig, Session, plain};
+use cloister_tests::tiers::on_each_tier;
 
 const MIB: u64 = 1 << 20;
 
@@ -42,10 +42,10 @@ fn kept(ran: &Ran) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_big_allocation_is_a_memory_error_with_the_state_kept() {
-    in_session(small(), async |session| {
+    on_each_tier(small(), async |session| {
         session.python("x = 1").await;
         for greedy in [
-            "y = bytearray(10 ** 10)",
+            "y = bytearray(10 ** 9)",
             "y = [0] * 10 ** 9",
             "y = []\nwhile True: y.append(bytearray(10 ** 6))",
         ] {
@@ -132,7 +132,7 @@ async fn too_many_processes_are_refused_with_a_typed_outcome() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_a_typed_outcome_and_removed_files_give_their_space_back() {
-    in_session(small(), async |session| {
+    on_each_tier(small(), async |session| {
         let fill = "for n in range(10): open(f'f{n}', 'wb').write(bytes(6 * 10 ** 6))";
         let ran = session.python(fill).await;
         kept(&ran);
@@ -149,6 +149,9 @@ async fn a_full_disk_is_a_typed_outcome_and_removed_files_give_their_space_back(
         let ran = session.python("open('again', 'wb').write(bytes(6 * 10 ** 6))").await;
         assert_eq!((ran.text(), ran.limits()), ("6000000", vec![]), "{ran:?}");
 
+        if session.is_wasm() {
+            return;
+        }
         let ran = session
             .shell("for n in 1 2 3 4 5 6 7 8; do head -c 6000000 /dev/zero > /tmp/t$n || break; done")
             .await;
@@ -164,7 +167,7 @@ async fn a_full_disk_is_a_typed_outcome_and_removed_files_give_their_space_back(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_grows_too_large_is_stopped_at_its_limit() {
-    in_session(small(), async |session| {
+    on_each_tier(small(), async |session| {
         let ran = session
             .python("f = open('big', 'wb', buffering=0)\nfor n in range(20): f.write(bytes(10 ** 6))")
             .await;
@@ -172,21 +175,26 @@ async fn a_file_that_grows_too_large_is_stopped_at_its_limit() {
         assert_eq!(ran.exception().0, "OSError", "{ran:?}");
         assert!(ran.exception().1.contains("File too large"), "{ran:?}");
         assert_eq!(session.python("import os; os.path.getsize('big')").await.text(), (8 * MIB).to_string());
-        let ran = session.shell("head -c 20000000 /dev/zero > big2; echo $?; stat -c %s big2").await;
-        assert_eq!(ran.stdout.lines().last(), Some((8 * MIB).to_string().as_str()), "{ran:?}");
         let message = session.write(&[("big3", &vec![1; 9 << 20])]).await.unwrap_err();
         assert!(message.contains("big3") && message.contains("at most 8388608"), "{message}");
+        if session.is_wasm() {
+            return;
+        }
+        let ran = session.shell("head -c 20000000 /dev/zero > big2; echo $?; stat -c %s big2").await;
+        assert_eq!(ran.stdout.lines().last(), Some((8 * MIB).to_string().as_str()), "{ran:?}");
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn open_files_are_limited_and_the_state_survives() {
-    in_session(small(), async |session| {
+    on_each_tier(small(), async |session| {
         let ran = session.python("x = 1; fs = []\nwhile True: fs.append(open('/dev/null'))").await;
         kept(&ran);
         assert_eq!(ran.exception().0, "OSError", "{ran:?}");
-        assert!(ran.exception().1.contains("Too many open files"), "{ran:?}");
+        // The words are those of the C library.
+        let words = if session.is_wasm() { "No file descriptors available" } else { "Too many open files" };
+        assert!(ran.exception().1.contains(words), "{ran:?}");
         assert_eq!(session.python("fs.clear(); open('/dev/null').close(); x").await.text(), "1");
     })
     .await;
@@ -194,7 +202,7 @@ async fn open_files_are_limited_and_the_state_survives() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn output_is_cut_at_its_limit_with_the_rest_counted() {
-    in_session(small(), async |session| {
+    on_each_tier(small(), async |session| {
         let ran = session
             .python("import sys\nprint('x' * 25_000, end='')\nprint('y' * 12_000, end='', file=sys.stderr)")
             .await;
@@ -203,12 +211,12 @@ async fn output_is_cut_at_its_limit_with_the_rest_counted() {
         assert_eq!(ran.stderr, "y".repeat(10_000));
         let hit = |stream, dropped| LimitHit::Output { stream, limit: 10_000, dropped };
         assert_eq!(ran.execution.limits, [hit("stdout", 15_000), hit("stderr", 2_000)]);
-        let ran = session.shell("yes | head -c 200000000").await;
-        assert_eq!(
-            (ran.stdout.len(), &ran.execution.limits[..]),
-            (10_000, &[hit("stdout", 199_990_000)][..])
-        );
-        let ran = session.shell("printf short").await;
+        if !session.is_wasm() {
+            let ran = session.shell("yes | head -c 200000000").await;
+            let limits = &[hit("stdout", 199_990_000)][..];
+            assert_eq!((ran.stdout.len(), &ran.execution.limits[..]), (10_000, limits));
+        }
+        let ran = session.python("print('short', end='')").await;
         assert_eq!((ran.stdout.as_str(), ran.limits()), ("short", vec![]), "the next call starts at zero");
     })
     .await;
@@ -216,7 +224,7 @@ async fn output_is_cut_at_its_limit_with_the_rest_counted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn displays_are_limited_in_size_and_number() {
-    in_session(small(), async |session| {
+    on_each_tier(small(), async |session| {
         let ran = session.python("for n in range(10): display(n)\n'last'").await;
         assert_eq!((ran.displays.len(), ran.text()), (3, "'last'"), "{ran:?}");
         assert!(ran.stderr.contains("3 displays"), "{ran:?}");

@@ -6,6 +6,7 @@ use cloister_core::policy::{Policy, Wall};
 use cloister_tests::calls::in_session;
 use cloister_tests::leftovers;
 use cloister_tests::rig::{Rig, plain};
+use cloister_tests::tiers::on_each_tier;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ const SOON: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_runtime_shows_just_before_it_dies_is_shown() {
-    in_session(plain(), async |session| {
+    on_each_tier(plain(), async |session| {
         for n in 0..10 {
             let ran = session.python(&format!("import os\nprint({n})\ndisplay({n})\nos._exit(3)")).await;
             assert_eq!((ran.execution.ended, ran.execution.exit_code), (Ended::Died, 3), "{ran:?}");
@@ -27,7 +28,7 @@ async fn what_a_runtime_shows_just_before_it_dies_is_shown() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_would_be_too_long_are_cut_or_refused_and_the_session_lives_on() {
-    in_session(plain(), async |session| {
+    on_each_tier(plain(), async |session| {
         session.python("x = 1").await;
         // A quarter of a megabyte of names in each of fourteen levels of directories, none of it text.
         let names = "import os\nfor n in range(200):\n    d = b'/workspace'\n    for level in range(14):\n        d += b'/' + b'\\xff' * 250\n        os.makedirs(d, exist_ok=True)\n    open(d + b'/%d' % n, 'w').close()";
@@ -49,7 +50,7 @@ async fn answers_that_would_be_too_long_are_cut_or_refused_and_the_session_lives
 
 #[tokio::test(flavor = "multi_thread")]
 async fn code_that_is_larger_than_a_cell_is_refused_with_advice_and_the_state_is_kept() {
-    in_session(plain(), async |session| {
+    on_each_tier(plain(), async |session| {
         session.python("x = 1").await;
         let ran = session.python(&format!("x = '{}'", "x".repeat(9 << 20))).await;
         assert!(ran.exception().1.contains("write it to a file"), "{ran:?}");

@@ -66,7 +66,20 @@ pub struct Traces {
 impl Traces {
     /// Looks at a running sandbox.
     pub fn of(interpreter: &dyn Interpreter) -> Self {
-        let walls = interpreter.walls();
+        Self::look(interpreter.sandbox().as_str(), &interpreter.walls())
+    }
+
+    /// Looks at a running engine: the sandbox around sessions that have these walls.
+    pub fn of_engine(sandbox: &str, walls: &[(String, String)]) -> Self {
+        Self::look(sandbox, walls)
+    }
+
+    /// Of a session that is no sandbox of its own: what it has is in its engine, and outside there must never be anything.
+    pub fn of_none(interpreter: &dyn Interpreter) -> Self {
+        Self { sandbox: interpreter.sandbox().as_str().to_owned(), uid: None, processes: BTreeSet::new() }
+    }
+
+    fn look(sandbox: &str, walls: &[(String, String)]) -> Self {
         let namespace =
             walls.iter().find(|(name, _)| name == "namespace_pid").map(|(_, value)| value.as_str());
         let inside = |process: &Process| {
@@ -80,7 +93,7 @@ impl Traces {
         let inits = all.into_iter().filter(|p| p.init && processes.iter().any(|child| child.parent == p.pid));
         processes.extend(inits.collect::<Vec<_>>());
         let uid = processes.iter().map(|p| p.uid).find(|&uid| uid >= FIRST_SANDBOX_ID);
-        Self { sandbox: interpreter.sandbox().as_str().to_owned(), uid, processes }
+        Self { sandbox: sandbox.to_owned(), uid, processes }
     }
 
     /// The same with the processes of pid namespaces inside its own, as browsers make them.

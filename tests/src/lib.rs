@@ -7,3 +7,4 @@ pub mod leftovers;
 pub mod needs;
 pub mod rig;
 pub mod server;
+pub mod tiers;

@@ -1,4 +1,4 @@
-//! A process backend of its own for one test, and sessions in it that are easy to talk to.
+//! Backends of its own for one test, and sessions in them that are easy to talk to.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,17 +7,18 @@
 )]
 
 use crate::leftovers::{self, Traces};
-use crate::needs;
-use cloister_core::SandboxId;
-use cloister_core::backend::{Interpreter, InterpreterBackend, InterpreterSpec, StartError};
+use crate::{needs, tiers};
+use cloister_core::backend::{Interpreter, InterpreterBackend, InterpreterSpec, InvokeError, StartError};
 use cloister_core::browser::Proxies;
 use cloister_core::command::{Language, Runtime, ToolCall};
 use cloister_core::egress::{EgressFactory, EgressHandle};
 use cloister_core::event::{Event, Execution, Outcome, Rich};
 use cloister_core::policy::{Network, Policy, StartMode, Wall};
-use cloister_process::{ProcessBackend, ProcessConfig};
+use cloister_core::{Principal, SandboxId};
+use cloister_process::{EngineRoom, ProcessBackend, ProcessConfig, WASM_TIER, WasmBackend, WasmConfig};
+use std::collections::BTreeMap;
 use std::net::TcpListener;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -36,10 +37,17 @@ impl EgressFactory for NoEgress {
     }
 }
 
+/// No test lasts so long: sessions are evicted when a test says so.
+const NEVER: Duration = Duration::from_secs(24 * 3600);
+
 /// A backend with a directory of its own.
 pub struct Rig {
-    /// The backend.
+    /// The backend that makes sandboxes.
     pub backend: Arc<ProcessBackend>,
+    /// The one that runs sessions in engines, which are sandboxes of the other; for policies of its tier.
+    pub wasm: Option<Arc<WasmBackend>>,
+    /// What the engines have on this host, by their sandboxes' names.
+    engines: Mutex<BTreeMap<String, Traces>>,
     /// The policy of its sessions.
     pub policy: Arc<Policy>,
     /// Its directory.
@@ -69,6 +77,15 @@ impl Rig {
 
     /// The same with a configuration of one's own.
     pub fn configured(policy: Policy, alter: impl FnOnce(&mut ProcessConfig)) -> Option<Self> {
+        Self::with_room(policy, tiers::room(), alter)
+    }
+
+    /// The same with a room of one's own for engines.
+    pub fn with_room(
+        policy: Policy,
+        room: EngineRoom,
+        alter: impl FnOnce(&mut ProcessConfig),
+    ) -> Option<Self> {
         // Warnings of the backend belong to a failed test's output; a second initialisation is refused, which is fine.
         drop(
             tracing_subscriber::fmt()
@@ -83,11 +100,13 @@ impl Rig {
         let lists = [
             ("seccomp/default.json", include_str!("../../policies/seccomp/default.json")),
             ("seccomp/browser.json", include_str!("../../policies/seccomp/browser.json")),
+            ("seccomp/wasm.json", include_str!("../../policies/seccomp/wasm.json")),
         ];
         let compiled = |(name, list): (&str, &str)| {
             (name.to_owned(), cloister_jail::seccomp::compile(list).expect("the shipped lists compile"))
         };
         let filters = lists.map(compiled).into();
+        let workshop = if policy.tier == WASM_TIER { Some(tiers::workshop()?) } else { None };
         let policy = Arc::new(policy);
         let mut config = ProcessConfig {
             state_dir: directory.path().join("sandboxes"),
@@ -107,10 +126,12 @@ impl Rig {
             needs::skip(&unavailable.to_string());
             return None;
         }
-        if pool_size > 0 {
+        let config = |workshop| WasmConfig { workshop, room, pool_size, evict_after: NEVER };
+        let wasm = workshop.map(|workshop| WasmBackend::new(Arc::clone(&backend), config(workshop)));
+        if pool_size > 0 && wasm.is_none() {
             backend.warm_up();
         }
-        Some(Self { backend, policy, directory })
+        Some(Self { backend, wasm, engines: Mutex::default(), policy, directory })
     }
 
     /// A session.
@@ -120,17 +141,69 @@ impl Rig {
 
     /// A session with a life of `ttl`.
     pub async fn try_session(&self, ttl: Duration) -> Result<Session, StartError> {
-        let spec = InterpreterSpec {
-            policy: Arc::clone(&self.policy),
-            ttl,
-            owner: cloister_core::Principal::local(),
-            copy_of: None,
-        };
-        self.backend.start(spec).await.map(Session::new)
+        self.start(InterpreterSpec { ttl, ..self.spec() }).await
     }
 
-    /// Ends the backend and checks that nothing is left.
+    /// A session of somebody.
+    pub async fn session_of(&self, name: &str) -> Session {
+        let owner = Principal { tenant: "tests".into(), name: name.into() };
+        self.start(InterpreterSpec { owner, ..self.spec() }).await.expect("the session starts")
+    }
+
+    /// A copy of a session.
+    pub async fn copy(&self, original: &Session) -> Result<Session, StartError> {
+        let copy_of = Some(original.interpreter.sandbox());
+        self.start(InterpreterSpec { copy_of, ..self.spec() }).await
+    }
+
+    /// What the rig's sessions start with.
+    pub fn spec(&self) -> InterpreterSpec {
+        let (policy, owner) = (Arc::clone(&self.policy), Principal::local());
+        InterpreterSpec { policy, ttl: Duration::from_secs(600), owner, copy_of: None }
+    }
+
+    /// A session as `spec` wants it.
+    pub async fn start(&self, spec: InterpreterSpec) -> Result<Session, StartError> {
+        let Some(wasm) = &self.wasm else { return self.backend.start(spec).await.map(Session::new) };
+        let interpreter = wasm.start(spec).await?;
+        let walls = interpreter.walls();
+        let engine = walls.iter().find(|(name, _)| name == "engine").map(|(_, id)| id.clone());
+        let engine = engine.expect("a session says which engine it is in");
+        self.engines
+            .lock()
+            .unwrap()
+            .entry(engine.clone())
+            .or_insert_with(|| Traces::of_engine(&engine, &walls));
+        Ok(Session { traces: Traces::of_none(&*interpreter), interpreter })
+    }
+
+    /// Processes of the engine that a session is in.
+    pub fn pids_of(&self, session: &Session) -> Vec<i32> {
+        let walls = session.interpreter.walls();
+        let engine =
+            walls.iter().find(|(name, _)| name == "engine").map(|(_, id)| id.as_str()).unwrap_or_default();
+        self.engines.lock().unwrap().get(engine).map(Traces::pids).unwrap_or_default()
+    }
+
+    /// The host's user ids of those engines.
+    pub fn engine_users(&self) -> Vec<u32> {
+        self.engines.lock().unwrap().values().filter_map(Traces::uid).collect()
+    }
+
+    /// Processes of every engine that has been used, as the host numbers them.
+    pub fn engine_pids(&self) -> Vec<i32> {
+        self.engines.lock().unwrap().values().flat_map(Traces::pids).collect()
+    }
+
+    /// Ends the backends and checks that nothing is left.
     pub async fn end(self) {
+        if let Some(wasm) = &self.wasm {
+            wasm.shutdown().await;
+        }
+        for engine in self.engines.lock().unwrap().values() {
+            let left = engine.left();
+            assert!(left.is_empty(), "the engine leaves {left:?}");
+        }
         self.backend.shutdown().await;
         let left = leftovers::of_backend(self.directory.path());
         assert!(left.is_empty(), "the backend leaves {left:?}");
@@ -172,6 +245,11 @@ impl Session {
     fn new(interpreter: Arc<dyn Interpreter>) -> Self {
         let traces = Traces::of(&*interpreter);
         Self { interpreter, traces }
+    }
+
+    /// Whether it is on the wasm tier, which has no processes, threads or shell.
+    pub fn is_wasm(&self) -> bool {
+        self.interpreter.walls().iter().any(|(name, value)| name == "tier" && value.starts_with(WASM_TIER))
     }
 
     /// Runs Python.
@@ -223,8 +301,20 @@ impl Session {
         }
     }
 
+    /// The outcome of a call that the tier or a dead worker may refuse.
+    pub async fn try_tool(&self, call: ToolCall) -> Result<Outcome, InvokeError> {
+        match self.try_events(call, Duration::from_secs(60)).await?.pop() {
+            Some(Event::Done(outcome)) => Ok(*outcome),
+            other => panic!("a call ended with {other:?}"),
+        }
+    }
+
     /// All events of a call.
     pub async fn events(&self, call: ToolCall, deadline: Duration) -> Vec<Event> {
+        self.try_events(call, deadline).await.expect("the call is carried out")
+    }
+
+    async fn try_events(&self, call: ToolCall, deadline: Duration) -> Result<Vec<Event>, InvokeError> {
         let (sender, mut receiver) = tokio::sync::mpsc::channel(64);
         let interpreter = Arc::clone(&self.interpreter);
         let task = tokio::spawn(async move { interpreter.invoke(call, deadline, sender).await });
@@ -232,8 +322,8 @@ impl Session {
         while let Some(event) = receiver.recv().await {
             events.push(event);
         }
-        task.await.unwrap().expect("the call is carried out");
-        events
+        task.await.unwrap()?;
+        Ok(events)
     }
 
     /// Stops it; everything must go.
