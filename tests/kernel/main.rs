@@ -1,4 +1,4 @@
-//! The process tier against the real kernel: what a session does, and what it cannot do.
+//! The tiers for code against the real kernel: what a session does, and what it cannot do.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -19,3 +19,4 @@ mod robustness;
 mod session;
 mod start;
 mod tasks;
+mod wasm;
