@@ -123,6 +123,10 @@ impl Inner {
         if self.closed {
             return Verdict::Closed;
         }
+        if !self.running {
+            // Between cells only the engine's own code runs, and the last cell's deadline is none of its business.
+            return Verdict::Run;
+        }
         if self.since.is_none() && self.deadline.is_some_and(|deadline| now >= deadline) {
             (self.since, self.timed_out) = (Some(now), true);
         }
@@ -150,6 +154,17 @@ mod tests {
         assert_eq!(control.end(), Cut { interrupted: true, timed_out: true });
         control.begin(Instant::now(), Duration::ZERO);
         assert_eq!(control.verdict(), Verdict::Overrun);
+    }
+
+    #[test]
+    fn a_deadline_that_has_passed_means_nothing_to_what_runs_after_its_cell() {
+        let control = Control::default();
+        control.begin(Instant::now(), Duration::ZERO);
+        assert_eq!(control.verdict(), Verdict::Overrun);
+        control.end();
+        assert_eq!(control.verdict(), Verdict::Run);
+        control.close();
+        assert_eq!(control.verdict(), Verdict::Closed);
     }
 
     #[test]

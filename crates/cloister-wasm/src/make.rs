@@ -34,7 +34,7 @@ impl Crew {
                 match self.factory.guest(&terms, Arc::clone(&control)) {
                     Ok(guest) => self.opened(session, terms, socket, control, guest),
                     Err(error @ FactoryError::Full) => {
-                        orders.refuse(session, Refusal::Full, error.to_string())
+                        orders.refuse(session, Refusal::Full, error.to_string());
                     }
                     Err(error) => orders.refuse(session, Refusal::Failed, error.to_string()),
                 }
