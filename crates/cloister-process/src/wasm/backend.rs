@@ -169,6 +169,10 @@ impl InterpreterBackend for WasmBackend {
                     let why = "this principal has no such session to copy".to_owned();
                     return Err(StartError::NotSupported(why));
                 }
+                if !original.link.engine.has_room() {
+                    let why = "the engine of this session holds as many sessions as it may: stop one that is no longer needed";
+                    return Err(StartError::Full(why.into()));
+                }
                 original.link.engine.fork(original.link.number).await.map_err(failed)?
             }
             None => match tenancy.pool.take() {

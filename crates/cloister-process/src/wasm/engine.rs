@@ -223,7 +223,12 @@ impl Engine {
 
     /// Whether it takes new sessions.
     pub(super) fn serves(&self) -> bool {
-        self.is_in_service() && self.sessions() < self.room.sessions
+        self.is_in_service() && self.has_room()
+    }
+
+    /// Whether it may hold one session more.
+    pub(super) fn has_room(&self) -> bool {
+        self.sessions() < self.room.sessions
     }
 
     /// Whether an order failed because the engine has ended. The server may hear of that by an order before it hears of the process; from
