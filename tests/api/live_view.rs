@@ -1,6 +1,8 @@
 //! The live view: what a link opens and what it does not, who may take control, and what the page is told.
 
+use crate::keys::TestKeys;
 use crate::server::{Answer, BROWSER, Server, Setup};
+use cloister_gateway::Auth;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -115,7 +117,7 @@ async fn without_a_link_or_with_a_changed_one_there_is_a_page_that_says_why() {
 #[tokio::test]
 async fn a_page_that_stays_is_given_a_new_access_before_the_old_one_ends_and_connects_again_with_it() {
     let setup = Setup::default().gateway(|config| {
-        config.token = Some(TOKEN.into());
+        config.auth = Auth::On(TestKeys::with_token(TOKEN));
         config.live_view_access = Duration::from_secs(3);
     });
     let server = setup.start().await;
