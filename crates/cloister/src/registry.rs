@@ -109,7 +109,15 @@ impl Registry {
         let pool_size = setup.browser_pool;
         let config = BrowserConfig { pool_size, memory, session_memory, ..BrowserConfig::default() };
         let browsers = ChromiumBackend::new(host, config, &browsing).map_err(RegistryError::Cdp)?;
-        Ok(Self { process, wasm, ahead: coding, served: setup.served, browsers, egress, recordings: Arc::new(setup.recordings) })
+        Ok(Self {
+            process,
+            wasm,
+            ahead: coding,
+            served: setup.served,
+            browsers,
+            egress,
+            recordings: Arc::new(setup.recordings),
+        })
     }
 
     /// The tiers by name.
