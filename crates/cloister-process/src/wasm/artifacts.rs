@@ -19,7 +19,12 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
+use std::time::{Duration, SystemTime};
 
+/// Roots that are kept in any case: about 130 MB each.
+const ROOTS: usize = 3;
+/// Others go when no server has been started on them for so long. One that runs on an old root has mapped what it needs.
+const UNUSED: Duration = Duration::from_secs(2 * 3600);
 /// Bytes of the secret.
 const SECRET: usize = 32;
 /// How much of what the program says goes into an error.
@@ -61,8 +66,37 @@ impl Workshop {
             self.make(image_root, &place, &secret).map_err(failed("make the engine's root"))?;
         }
         let root = place.join("root");
+        self.prune(&place);
         checked.insert(key, root.clone());
         Ok(root)
+    }
+
+    /// Marks a root as used, and removes those that nobody has used for long: every new engine or image makes another one.
+    fn prune(&self, used: &Path) {
+        let now = SystemTime::now();
+        let touched = fs::File::open(used.join("seal")).and_then(|seal| seal.set_modified(now));
+        if let Err(error) = touched {
+            tracing::debug!(place = %used.display(), %error, "a root is not marked as used");
+        }
+        let mut roots: Vec<(SystemTime, PathBuf)> = fs::read_dir(&self.folder)
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| {
+                let path = entry.ok()?.path();
+                Some((fs::metadata(path.join("seal")).ok()?.modified().ok()?, path))
+            })
+            .collect();
+        roots.sort_by(|a, b| b.cmp(a));
+        for (_, root) in roots
+            .into_iter()
+            .skip(ROOTS)
+            .filter(|(since, _)| now.duration_since(*since).is_ok_and(|age| age > UNUSED))
+        {
+            tracing::info!(root = %root.display(), "removing the root of an engine that is no longer used");
+            if let Err(error) = fs::remove_dir_all(&root) {
+                tracing::warn!(root = %root.display(), %error, "it stays");
+            }
+        }
     }
 
     fn key(&self, digest: &str) -> io::Result<String> {
@@ -251,6 +285,24 @@ mod tests {
             assert!(!again.join("another").exists());
         }
         assert_eq!(calls(&image), 3);
+    }
+
+    #[test]
+    fn roots_that_nobody_uses_any_more_go_and_the_newest_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let image = dir.path().join("image");
+        fs::create_dir(&image).unwrap();
+        let roots: Vec<PathBuf> =
+            (0..6).map(|n| workshop(dir.path()).root("i", &image, &n.to_string()).unwrap()).collect();
+        assert!(roots.iter().all(|root| root.exists()), "all are in use");
+        for (age, root) in roots.iter().enumerate() {
+            let seal = fs::File::open(root.parent().unwrap().join("seal")).unwrap();
+            seal.set_modified(SystemTime::now() - UNUSED * (7 - age as u32)).unwrap();
+        }
+        let last = workshop(dir.path()).root("i", &image, "5").unwrap();
+        let left: Vec<bool> = roots.iter().map(|root| root.exists()).collect();
+        assert_eq!(left, [false, false, false, true, true, true]);
+        assert_eq!(last, roots[5]);
     }
 
     #[test]
