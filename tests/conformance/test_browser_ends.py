@@ -20,7 +20,7 @@ BROWSER = "aws.browser.v1"
 @pytest.fixture(scope="module")
 def server():
     """A server without ready browsers: those that it has are the sessions'."""
-    with Server("--pool", "0") as server:
+    with Server("--pool", "0", "--no-auth") as server:
         yield server
 
 

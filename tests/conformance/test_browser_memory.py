@@ -37,7 +37,7 @@ def small():
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as config:
         config.write(f"[browsers]\nmemory_mib = {ALL}\nsession_memory_mib = {ONE}\n")
         config.flush()
-        with Server("--pool", "0", "--config", config.name) as server:
+        with Server("--pool", "0", "--no-auth", "--config", config.name) as server:
             environment = server.environment()
             before = dict(os.environ)
             os.environ.update(environment)

@@ -10,6 +10,7 @@ use crate::needs;
 use crate::rig::Session;
 use cloister_core::policy::Policy;
 use cloister_process::{EngineRoom, WASM_TIER, Workshop};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -48,7 +49,11 @@ pub(crate) fn workshop() -> Option<Arc<Workshop>> {
         let engine = needs::built("cloister-wasm")?;
         let cache = std::env::var_os("CLOISTER_CACHE").map(PathBuf::from);
         let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/cloister"));
-        let folder = cache.or_else(home)?.join("wasm-tests");
+        let cache = cache.or_else(home)?;
+        // Compiled code is taken from a folder of one's own only, and the cache may be another user's (scripts/test-as-user.sh).
+        let ours = std::fs::metadata(&cache).is_ok_and(|meta| meta.uid() == nix::unistd::geteuid().as_raw());
+        let place = if ours { cache } else { PathBuf::from(std::env::var_os("HOME")?) };
+        let folder = place.join("wasm-tests");
         Some(Arc::new(Workshop::new(folder, engine)))
     };
     let one = ONE.get_or_init(made).clone();

@@ -71,10 +71,11 @@ async fn checkpoint(session: &Session) -> String {
 
 /// Goes back; `Err` is the sentence of a refusal.
 async fn restore(session: &Session, checkpoint: Option<&str>) -> Result<String, String> {
-    match session.tool(ToolCall::Restore { checkpoint: checkpoint.map(str::to_owned) }).await {
-        Outcome::Restored { checkpoint } => Ok(checkpoint),
-        Outcome::Failed { message } => Err(message),
-        other => panic!("a restore ended with {other:?}"),
+    match session.try_tool(ToolCall::Restore { checkpoint: checkpoint.map(str::to_owned) }).await {
+        Ok(Outcome::Restored { checkpoint }) => Ok(checkpoint),
+        Ok(Outcome::Failed { message }) => Err(message),
+        Err(refused) => Err(refused.to_string()),
+        Ok(other) => panic!("a restore ended with {other:?}"),
     }
 }
 
