@@ -325,6 +325,8 @@ async fn no_error_names_a_path_of_the_host_or_of_the_driver() {
             .into_iter()
             .flatten()
             .map(|path| path.display().to_string())
+            // The borrowed user's tests run in the root directory, whose name is part of every path.
+            .filter(|path| path != "/")
             .collect();
         for failing in [
             "1 / 0",
