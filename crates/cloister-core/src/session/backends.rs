@@ -3,13 +3,13 @@
 use crate::backend::InterpreterBackend;
 use crate::browser::BrowserBackend;
 use crate::recording::Recordings;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The tiers that policies can name.
 #[derive(Clone, Default)]
 pub struct Backends {
-    tiers: HashMap<&'static str, Tier>,
+    /// In the order in which they were added: a later one may rest on an earlier one.
+    tiers: Vec<(&'static str, Tier)>,
     recordings: Option<Arc<dyn Recordings>>,
 }
 
@@ -26,14 +26,14 @@ impl Backends {
     /// Adds a tier of interpreters under its own name.
     #[must_use]
     pub fn with_code(mut self, backend: Arc<dyn InterpreterBackend>) -> Self {
-        self.tiers.insert(backend.name(), Tier::Code(backend));
+        self.tiers.push((backend.name(), Tier::Code(backend)));
         self
     }
 
     /// Adds a tier of browsers under its own name.
     #[must_use]
     pub fn with_browsers(mut self, backend: Arc<dyn BrowserBackend>) -> Self {
-        self.tiers.insert(backend.name(), Tier::Browser(backend));
+        self.tiers.push((backend.name(), Tier::Browser(backend)));
         self
     }
 
@@ -49,19 +49,15 @@ impl Backends {
     }
 
     pub(super) fn get(&self, tier: &str) -> Option<Tier> {
-        self.tiers.get(tier).cloned()
+        self.tiers.iter().rev().find(|(name, _)| *name == tier).map(|(_, tier)| tier.clone())
     }
 
-    /// Stops what every tier keeps ready: browsers first, since what launches them may be a tier of its own.
+    /// Stops what every tier keeps ready: the last one first, since what jails its workers may be a tier of its own, added before.
     pub(super) async fn shut_down(&self) {
-        for tier in self.tiers.values() {
-            if let Tier::Browser(backend) = tier {
-                backend.shutdown().await;
-            }
-        }
-        for tier in self.tiers.values() {
-            if let Tier::Code(backend) = tier {
-                backend.shutdown().await;
+        for (_, tier) in self.tiers.iter().rev() {
+            match tier {
+                Tier::Browser(backend) => backend.shutdown().await,
+                Tier::Code(backend) => backend.shutdown().await,
             }
         }
     }
@@ -69,6 +65,6 @@ impl Backends {
 
 impl std::fmt::Debug for Backends {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.tiers.keys()).finish()
+        f.debug_set().entries(self.tiers.iter().map(|(name, _)| name)).finish()
     }
 }
