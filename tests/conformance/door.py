@@ -122,7 +122,11 @@ def request(
 
 
 def invoke_headers(session_id: str, invocation: str | None = None) -> dict[str, str]:
-    return {"x-amzn-code-interpreter-session-id": session_id, "amz-sdk-invocation-id": invocation or str(uuid.uuid4())}
+    return {
+        "authorization": f"Bearer {os.environ['CLOISTER_TOKEN']}",
+        "x-amzn-code-interpreter-session-id": session_id,
+        "amz-sdk-invocation-id": invocation or str(uuid.uuid4()),
+    }
 
 
 def invoke_path(interpreter: str = INTERPRETER) -> str:
