@@ -57,15 +57,15 @@ const TABLE: usize = 1 << 16;
 impl Share {
     /// The share of a new session; `None` if there is no room for one.
     pub fn new(budget: &Arc<Budget>, memory: u64, image: usize) -> Option<Self> {
-        let share = Self {
+        // Taken first: a share that was never granted must not give anything back when it is dropped.
+        budget.take(ENTRY).then(|| Self {
             budget: Arc::clone(budget),
             held: ENTRY,
             besides: 0,
             memory: usize::try_from(memory).unwrap_or(usize::MAX).max(image),
             image,
             refused: false,
-        };
-        budget.take(ENTRY).then_some(share)
+        })
     }
 
     /// Says how much the session holds besides its linear memory; false if there is no room for it, and what it held before counts.
