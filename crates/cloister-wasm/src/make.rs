@@ -20,16 +20,7 @@ impl Crew {
         match order {
             EngineOrder::Begin { .. } => {}
             EngineOrder::Open { session, terms } => {
-                let Some(socket) = fd else {
-                    return orders.refuse(session, Refusal::Failed, "no socket came");
-                };
-                if self.count() >= self.sessions_max {
-                    return orders.refuse(
-                        session,
-                        Refusal::Full,
-                        "the engine holds as many sessions as it may",
-                    );
-                }
+                let Some(socket) = self.admit(session, fd) else { return };
                 let control = Arc::new(Control::default());
                 match self.factory.guest(&terms, Arc::clone(&control)) {
                     Ok(guest) => self.opened(session, terms, socket, control, guest),
@@ -40,19 +31,10 @@ impl Crew {
                 }
             }
             EngineOrder::Fork { session, from } => {
-                let Some(socket) = fd else {
-                    return orders.refuse(session, Refusal::Failed, "no socket came");
-                };
                 let Some(original) = self.session(from) else {
                     return orders.refuse(session, Refusal::Unknown, "there is no such session to copy");
                 };
-                if self.count() >= self.sessions_max {
-                    return orders.refuse(
-                        session,
-                        Refusal::Full,
-                        "the engine holds as many sessions as it may",
-                    );
-                }
+                let Some(socket) = self.admit(session, fd) else { return };
                 let control = Arc::new(Control::default());
                 match original.copied(&self.factory, Arc::clone(&control)) {
                     Ok(Some(guest)) => self.opened(session, original.terms.clone(), socket, control, guest),
@@ -79,6 +61,17 @@ impl Crew {
                 }
             }
         }
+    }
+
+    /// The socket of a session that is to be made, if there is one and the engine has room for it; else it has been refused.
+    fn admit(&self, session: u64, socket: Option<OwnedFd>) -> Option<OwnedFd> {
+        if socket.is_none() {
+            self.orders().refuse(session, Refusal::Failed, "no socket came");
+        } else if self.count() >= self.sessions_max {
+            self.orders().refuse(session, Refusal::Full, "the engine holds as many sessions as it may");
+            return None;
+        }
+        socket
     }
 
     fn opened(&self, number: u64, terms: Terms, socket: OwnedFd, control: Arc<Control>, guest: Guest) {

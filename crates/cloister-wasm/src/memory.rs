@@ -14,6 +14,7 @@
     reason = "wasmtime takes memories of a host through an unsafe trait, and mappings are made by system calls"
 )]
 
+use crate::lock;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -25,7 +26,7 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 
 /// Bytes of a page of the host.
@@ -85,10 +86,6 @@ impl Memories {
             }
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Wasmtime's view of [`Memories`].

@@ -30,25 +30,25 @@ impl Session {
             Request::Execute { id, runtime: _, language, clear, deadline_ms } => {
                 self.execute(factory, &mut place, Cell { id, language, clear, deadline_ms, code: blob });
             }
-            Request::Checkpoint { id } => self.done(id, &self.checkpoint(factory, &place), b""),
+            Request::Checkpoint { id } => self.done(id, self.checkpoint(factory, &place), b""),
             Request::Restore { id, checkpoint } => {
                 let result = self.restore(factory, &mut place, checkpoint);
-                self.done(id, &result, b"");
+                self.done(id, result, b"");
             }
             Request::Warm => self.send(&Reply::Warmed, b""),
             Request::Read { id, paths } => self.read(id, &place, paths),
             Request::Write { id, files } => {
                 let result = self.on_files(&mut place, |view| view.write_all(&files, &blob, now()));
-                self.done(id, &result, b"");
+                self.done(id, result, b"");
                 self.settle(&mut place);
             }
             Request::List { id, path } => {
                 let result = self.on_files(&mut place, |view| view.list(&path));
-                self.done(id, &result, b"");
+                self.done(id, result, b"");
             }
             Request::Remove { id, paths } => {
                 let result = self.on_files(&mut place, |view| view.remove(&paths, now()));
-                self.done(id, &result, b"");
+                self.done(id, result, b"");
                 self.settle(&mut place);
             }
             Request::Range { id, path, offset, length } => {
@@ -60,18 +60,18 @@ impl Session {
                     }
                     Err(message) => ToolResult::Failed { message },
                 });
-                self.done(id, &result, &data);
+                self.done(id, result, &data);
             }
             Request::Name { id, .. } => {
                 let message = "downloads are a browser's, and are given their names there".into();
-                self.done(id, &ToolResult::Failed { message }, b"");
+                self.done(id, ToolResult::Failed { message }, b"");
             }
             Request::Command { id, .. }
             | Request::TaskStart { id, .. }
             | Request::TaskGet { id, .. }
             | Request::TaskStop { id, .. } => {
                 let message = "the wasm tier has no shell".into();
-                self.done(id, &ToolResult::Failed { message }, b"");
+                self.done(id, ToolResult::Failed { message }, b"");
             }
             Request::Attach { .. } | Request::Interrupt | Request::Shutdown => {}
         }
@@ -100,38 +100,27 @@ impl Session {
             room -= data.len();
             self.send(&Reply::File { id: id.clone(), path, error }, &data);
         }
-        self.done(id, &ToolResult::Read, b"");
+        self.done(id, ToolResult::Read, b"");
     }
 
-    fn done(&self, id: String, result: &ToolResult, blob: &[u8]) {
-        // By reference, since results can be long.
-        #[derive(serde::Serialize)]
-        struct Done<'a> {
-            ev: &'static str,
-            id: String,
-            result: &'a ToolResult,
-        }
-        let mut frames = Vec::new();
-        let done = Done { ev: "done", id, result };
-        let Ok(head) = cloister_jail::guest::frame::head(&done, blob.len(), CONTROL) else {
-            // As init does. Whoever makes answers keeps them short; this is for what nobody thought of.
-            return self.send(
-                &Reply::Done { id: done.id, result: ToolResult::Failed { message: LONG.into() } },
-                b"",
-            );
-        };
-        frames.extend_from_slice(&head);
-        frames.extend_from_slice(blob);
-        self.channel.send(&frames, &self.control);
+    fn done(&self, id: String, result: ToolResult, blob: &[u8]) {
+        self.send(&Reply::Done { id, result }, blob);
     }
 
+    /// Sends a reply. What does not fit the channel would end it, so its reader is told that instead, as by init.
     fn send(&self, reply: &Reply, blob: &[u8]) {
         let mut frames = Vec::new();
-        // What does not fit the channel would end it.
         if channel::append(&mut frames, reply, blob).is_err() {
-            let Reply::File { id, path, .. } = reply else { return };
-            let path = path.chars().take(200).collect();
-            let short = Reply::File { id: id.clone(), path, error: Some(LONG.into()) };
+            let short = match reply {
+                Reply::File { id, path, .. } => {
+                    let path = path.chars().take(200).collect();
+                    Reply::File { id: id.clone(), path, error: Some(LONG.into()) }
+                }
+                Reply::Done { id, .. } => {
+                    Reply::Done { id: id.clone(), result: ToolResult::Failed { message: LONG.into() } }
+                }
+                _ => return,
+            };
             frames.clear();
             if channel::append(&mut frames, &short, b"").is_err() {
                 return;

@@ -1,6 +1,7 @@
 //! Time for running guests: the engine's epoch moves while somebody runs, and stands still while nobody does.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use crate::lock;
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 use wasmtime::Engine;
 
@@ -28,7 +29,7 @@ impl Ticker {
         let ours = Arc::clone(&shared);
         std::thread::Builder::new().name("ticker".into()).stack_size(128 << 10).spawn(move || {
             loop {
-                let guard = ours.running.lock().unwrap_or_else(PoisonError::into_inner);
+                let guard = lock(&ours.running);
                 drop(ours.changed.wait_while(guard, |running| *running == 0));
                 std::thread::sleep(TICK);
                 engine.increment_epoch();
@@ -39,7 +40,7 @@ impl Ticker {
 
     /// To be held while a guest runs.
     pub fn running(&self) -> Running<'_> {
-        *self.0.running.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        *lock(&self.0.running) += 1;
         self.0.changed.notify_one();
         Running(self)
     }
@@ -47,6 +48,6 @@ impl Ticker {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        *self.0.0.running.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        *lock(&self.0.0.running) -= 1;
     }
 }
