@@ -56,7 +56,10 @@ impl Crew {
                 };
                 match found.evict(&self.factory, File::from(file)) {
                     Ok(Some(bytes)) => orders.answer(&EngineAnswer::Evicted { session, bytes }),
-                    Ok(None) => orders.refuse(session, Refusal::Busy, "the session is running a call"),
+                    Ok(None) => {
+                        let why = "the session is running a call, or keeps checkpoints";
+                        orders.refuse(session, Refusal::Busy, why);
+                    }
                     Err(error) => orders.refuse(session, Refusal::Failed, error.to_string()),
                 }
             }

@@ -196,9 +196,13 @@ impl Session {
         };
     }
 
-    /// Writes the session to `file` and frees its memory; the bytes written. Kept states go with it.
+    /// Writes the session to `file` and frees its memory; the bytes written. The state before its last call goes with it. A session with
+    /// checkpoints stays: they are in memory only, and somebody has asked for them.
     pub(crate) fn evict(&self, factory: &Factory, mut file: std::fs::File) -> std::io::Result<Option<u64>> {
         let Some(mut place) = self.at_rest() else { return Ok(None) };
+        if !lock(&self.history).kept.is_empty() {
+            return Ok(None);
+        }
         let Place::Live(guest) = &*place else { return Ok(Some(0)) };
         let bytes = Snapshot::take(factory, guest)?.save(&mut std::io::BufWriter::new(&mut file))?;
         *lock(&self.history) = History { rest: Rest::Unknown, ..History::default() };

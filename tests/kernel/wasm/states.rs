@@ -176,3 +176,19 @@ async fn a_session_that_runs_a_call_stays_in_memory() {
     session.stop().await;
     rig.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_somebody_keeps_is_there_however_long_its_session_is_idle() {
+    let Some(rig) = Rig::new(wasm()) else { return };
+    let wasm = Arc::clone(rig.wasm.as_ref().unwrap());
+    let session = rig.session().await;
+    session.python("x = 1").await;
+    let kept = checkpoint(&session).await;
+    session.python("x = 2").await;
+    wasm.evict_idle(Duration::ZERO).await;
+    assert_eq!(session.python("x").await.text(), "2");
+    assert_eq!(restore(&session, Some(&kept)).await.as_ref(), Ok(&kept));
+    assert_eq!(session.python("x").await.text(), "1");
+    session.stop().await;
+    rig.end().await;
+}
