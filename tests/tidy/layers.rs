@@ -19,8 +19,18 @@ const ARROWS: [(&str, &[&str]); 7] = [
 ];
 
 /// Everything that the core may use. Its size is a promise: no host I/O, no HTTP, no system calls.
-const CORE: [&str; 9] =
-    ["async-trait", "bytes", "getrandom", "serde", "serde_json", "thiserror", "tokio", "toml", "tracing"];
+const CORE: [&str; 10] = [
+    "async-trait",
+    "bytes",
+    "getrandom",
+    "serde",
+    "serde_json",
+    "sha2",
+    "thiserror",
+    "tokio",
+    "toml",
+    "tracing",
+];
 
 /// Dependencies with a home: which crates may name them.
 const HOMES: [(&str, &[&str]); 19] = [

@@ -1,5 +1,6 @@
 //! The one error type that crosses crate borders: a kind for the machine, a message for the person, a cause for the log.
 
+use crate::denial::Noted;
 use std::error::Error as StdError;
 
 /// What went wrong, in seven words. `cloister-gateway` maps each to a wire name and a status in one table.
@@ -60,6 +61,8 @@ pub struct Error {
     pub reason: Option<Reason>,
     /// The members at fault, for [`Reason::FieldValidationFailed`].
     pub fields: Vec<Field>,
+    /// The denial, if a rule said no: its text is the message, and its id is in the audit log.
+    pub denial: Option<Box<Noted>>,
     /// What the log should say in addition.
     #[source]
     pub source: Option<Box<dyn StdError + Send + Sync>>,
@@ -68,7 +71,7 @@ pub struct Error {
 impl Error {
     /// An error of `kind` with a message for the caller.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), reason: None, fields: Vec::new(), source: None }
+        Self { kind, message: message.into(), reason: None, fields: Vec::new(), denial: None, source: None }
     }
 
     /// A validation error that names one member.
@@ -92,12 +95,19 @@ impl Error {
         Self { source: Some(source.into()), ..Self::new(Kind::Internal, what) }
     }
 
+    /// A rule said no: an error of `kind` with the text of the denial.
+    pub fn denied(kind: Kind, noted: Noted) -> Self {
+        let text = noted.text();
+        Self { denial: Some(Box::new(noted)), ..Self::new(kind, text) }
+    }
+
     /// The same error for one more receiver. The cause stays with the original, which has been logged once.
     #[must_use]
     pub fn repeat(&self) -> Self {
         Self {
             reason: self.reason,
             fields: self.fields.clone(),
+            denial: self.denial.clone(),
             ..Self::new(self.kind, self.message.clone())
         }
     }

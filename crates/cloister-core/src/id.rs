@@ -6,7 +6,7 @@ use std::fmt;
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /// 128 random bits as 26 characters of Crockford's base 32 (the shape of a ULID, without its guessable timestamp).
-fn random_id() -> Result<String, getrandom::Error> {
+pub(crate) fn random_id() -> Result<String, getrandom::Error> {
     let mut bytes = [0u8; 16];
     getrandom::fill(&mut bytes)?;
     let mut value = u128::from_be_bytes(bytes);

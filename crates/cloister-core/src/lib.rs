@@ -10,9 +10,11 @@
 //! INVARIANT: this crate does no host I/O and knows no HTTP. Time enters through tokio, so tests can pause it.
 #![forbid(unsafe_code)]
 
+pub mod audit;
 pub mod backend;
 pub mod browser;
 pub mod command;
+pub mod denial;
 pub mod egress;
 pub mod error;
 pub mod event;

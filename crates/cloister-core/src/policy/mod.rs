@@ -18,9 +18,11 @@ mod room;
 mod target;
 #[cfg(test)]
 mod tests;
+mod version;
 
 pub use describe::Row;
 pub use load::{LoadError, Problem, Resolved, Sources};
+pub use version::PolicyRef;
 
 use crate::session::SessionKind;
 use std::time::Duration;

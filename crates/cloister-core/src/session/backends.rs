@@ -1,5 +1,6 @@
 //! The isolation tiers of a server, by name: some run code, some run browsers.
 
+use crate::audit::Desk;
 use crate::backend::InterpreterBackend;
 use crate::browser::BrowserBackend;
 use crate::recording::Recordings;
@@ -11,6 +12,7 @@ pub struct Backends {
     /// In the order in which they were added: a later one may rest on an earlier one.
     tiers: Vec<(&'static str, Tier)>,
     recordings: Option<Arc<dyn Recordings>>,
+    desk: Arc<Desk>,
 }
 
 /// One tier.
@@ -42,6 +44,17 @@ impl Backends {
     pub fn with_recordings(mut self, recordings: Arc<dyn Recordings>) -> Self {
         self.recordings = Some(recordings);
         self
+    }
+
+    /// Says where events and denials are kept. Without it they are kept nowhere.
+    #[must_use]
+    pub fn with_desk(mut self, desk: Arc<Desk>) -> Self {
+        self.desk = desk;
+        self
+    }
+
+    pub(super) fn desk(&self) -> &Arc<Desk> {
+        &self.desk
     }
 
     pub(super) fn recordings(&self) -> Option<Arc<dyn Recordings>> {

@@ -16,6 +16,7 @@ use super::{
     EndReason, ForkSession, InvokeOptions, ListQuery, ManagerConfig, Page, SessionKind, SessionRecord,
     StartSession, Status, recordings, records, refusal,
 };
+use crate::audit::Desk;
 use crate::browser::{Browser, Engine, StartBrowser, StreamStatus};
 use crate::command::ToolCall;
 use crate::error::{Error, Kind};
@@ -359,6 +360,11 @@ impl SessionManager {
     /// The configured interpreters.
     pub fn interpreters(&self) -> &Interpreters {
         &self.starter.interpreters
+    }
+
+    /// Where events and denials go.
+    pub fn desk(&self) -> &Arc<Desk> {
+        self.starter.backends.desk()
     }
 
     /// How much is going on. A snapshot: sessions change while it is taken.

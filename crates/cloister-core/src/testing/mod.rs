@@ -9,6 +9,7 @@ mod fake_browser_backend;
 mod fake_history;
 mod fake_interpreter;
 mod fake_page;
+mod memory_audit;
 mod memory_recordings;
 mod memory_store;
 mod script;
@@ -16,6 +17,7 @@ mod store_contract;
 
 pub use fake_backend::{FakeBackend, Fakes};
 pub use fake_browser_backend::{FakeBrowserBackend, FakeBrowsers};
+pub use memory_audit::MemoryAudit;
 pub use memory_recordings::MemoryRecordings;
 pub use memory_store::MemoryStore;
 pub use store_contract::{check_store, stored};
