@@ -15,6 +15,8 @@ TABLE_ROWS = 50
 _METHODS = (("_repr_html_", "text/html"), ("_repr_markdown_", "text/markdown"), ("_repr_svg_", "image/svg+xml"),
             ("_repr_png_", "image/png"), ("_repr_jpeg_", "image/jpeg"), ("_repr_latex_", "text/latex"),
             ("_repr_json_", "application/json"))
+# Exactly these types have no form but text and JSON, and nobody can give them one.
+_BARE = frozenset((type(None), bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset, range))
 _MIME = re.compile(r"[A-Za-z0-9.+-]{1,63}/[A-Za-z0-9.+-]{1,100}\Z")
 
 
@@ -24,7 +26,7 @@ def of(value, limit, complain):
     `complain(sentence)` hears of forms that could not be made.
     """
     found = {}
-    for maker in (_figure, _table, _bundle, _methods):
+    for maker in () if type(value) in _BARE else (_figure, _table, _bundle, _methods):
         try:
             maker(value, found, complain)
         except KeyboardInterrupt:

@@ -8,6 +8,7 @@ from . import trusted
 
 
 _entries_at_start = 0
+_user_sites = {}
 
 
 def begin():
@@ -38,5 +39,10 @@ def refresh():
 
 
 def _user_site():
-    base = os.environ.get("PYTHONUSERBASE") or os.path.join(os.path.expanduser("~"), ".local")
-    return os.path.join(base, "lib", f"python{sys.version_info[0]}.{sys.version_info[1]}", "site-packages")
+    # Asked before every cell, and the answer hardly ever changes.
+    asked = os.environ.get("PYTHONUSERBASE"), os.environ.get("HOME")
+    if asked not in _user_sites:
+        base = asked[0] or os.path.join(os.path.expanduser("~"), ".local")
+        _user_sites.clear()
+        _user_sites[asked] = os.path.join(base, "lib", f"python{sys.version_info[0]}.{sys.version_info[1]}", "site-packages")
+    return _user_sites[asked]

@@ -71,7 +71,7 @@ class Session:
         if ctx.number == 0:
             ctx.enter_workspace()
         packages.refresh()
-        source = blob.decode("utf-8-sig")
+        source = blob.removeprefix(b"\xef\xbb\xbf").decode()
         cell = cellcode.Cell(source, ctx.begin(source), ctx.features)
         ctx.features = cell.features
         value = cell.run(ctx.names, self._loop)

@@ -7,10 +7,12 @@ import fcntl
 import posix  # not `os`: guest code that mocks os.write must not cut the driver off
 import resource
 import threading
-from json import dumps, loads
+from json import JSONEncoder, loads
 
 MAX_JSON = 1 << 20
 MAX_BLOB = 8 << 20
+
+_encode = JSONEncoder(separators=(",", ":")).encode
 
 
 class ProtocolError(Exception):
@@ -65,7 +67,7 @@ class Channel:
 
     def send(self, message, blob=b"", unless=None):
         """Write one frame, whole. `unless` is asked while the lock is held; if it says yes, nothing is written."""
-        head = dumps(message, separators=(",", ":")).encode()
+        head = _encode(message).encode()
         if len(head) > MAX_JSON or len(blob) > MAX_BLOB:
             raise ValueError(f"a frame of {len(head)} + {len(blob)} bytes is over the limit")
         data = len(head).to_bytes(4, "big") + len(blob).to_bytes(4, "big") + head

@@ -1,11 +1,13 @@
 """Frames of the cell channel, handed to the host by a call instead of a socket."""
 
-from json import dumps
+from json import JSONEncoder
 
 import _cloister_host
 
 MAX_JSON = 1 << 20
 MAX_BLOB = 8 << 20
+
+_encode = JSONEncoder(separators=(",", ":")).encode
 
 
 def clean(text):
@@ -24,7 +26,7 @@ class Channel:
 
     def send(self, message, blob=b"", unless=None):
         """Hand over one frame. `unless` is asked first; if it says yes, nothing is sent."""
-        head = dumps(message, separators=(",", ":")).encode()
+        head = _encode(message).encode()
         if len(head) > MAX_JSON or len(blob) > MAX_BLOB:
             raise ValueError(f"a frame of {len(head)} + {len(blob)} bytes is over the limit")
         with self._shield:
