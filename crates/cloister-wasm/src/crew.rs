@@ -37,6 +37,8 @@ pub struct Crew {
     turns: Mutex<Turns>,
     /// How many sessions there may be.
     pub(crate) sessions_max: usize,
+    /// How many of them the server keeps ready.
+    pub(crate) ready: usize,
 }
 
 /// Cells that may run at once.
@@ -52,13 +54,16 @@ impl Crew {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let turns = Mutex::new(Turns { free: (room.cells as usize).max(1), line: VecDeque::new() });
         let sessions_max = room.sessions as usize;
-        let crew = Self { epoll, orders, factory, sessions: Mutex::default(), turns, sessions_max };
+        let ready = room.ready as usize;
+        let crew = Self { epoll, orders, factory, sessions: Mutex::default(), turns, sessions_max, ready };
         crew.epoll.add(crew.orders.as_fd(), event(ORDERS))?;
         Ok(crew)
     }
 
     /// Works until the server has gone.
     pub fn run(self: &Arc<Self>) -> std::io::Result<()> {
+        let this = Arc::clone(self);
+        std::thread::Builder::new().name("sweeper".into()).spawn(move || this.sweep())?;
         let threads = lock(&self.turns).free + SPARE;
         let mut crew = Vec::with_capacity(threads);
         for n in 0..threads {
@@ -163,6 +168,11 @@ impl Crew {
     /// A session by its number.
     pub(crate) fn session(&self, number: u64) -> Option<Arc<Session>> {
         lock(&self.sessions).get(&number).cloned()
+    }
+
+    /// Every session.
+    pub(crate) fn sessions(&self) -> Vec<Arc<Session>> {
+        lock(&self.sessions).values().cloned().collect()
     }
 
     /// How many sessions there are.

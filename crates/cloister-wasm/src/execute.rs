@@ -8,7 +8,7 @@
 
 use crate::factory::Factory;
 use crate::guest::{Death, Guest};
-use crate::history::{Pages, Rest, Snapshot};
+use crate::history::{Rest, Snapshot};
 use crate::output::Output;
 use crate::session::{Place, Session};
 use crate::wasi::Stop;
@@ -119,7 +119,9 @@ impl Session {
             report.disk_full = usage.bytes >= limits.bytes || usage.inodes >= limits.inodes;
         }
         finish(report, Some(output), traceback);
-        // From here on the client has its answer, and what is copied costs it nothing unless it comes back at once.
+        // From here on the client has its answer, and what is copied costs it nothing unless it comes back at once. The kernel takes
+        // a sender for somebody about to sleep and wakes the receiver on the same processor, where it would wait for us.
+        std::thread::yield_now();
         let mut history = crate::lock(&self.history);
         if !undo {
             history.previous = before;
@@ -139,8 +141,8 @@ impl Session {
         }
         let view = guest.store.data().wasi.view.clone();
         match &crate::lock(&self.history).rest {
-            Rest::Fresh => Some(Snapshot { pages: None, view }),
-            Rest::Copied(pages) => Some(Snapshot { pages: Some(Arc::clone(pages)), view }),
+            Rest::Fresh => Some(Snapshot { memory: None, view }),
+            Rest::Copied(delta) => Some(Snapshot { memory: Some(Arc::clone(delta)), view }),
             Rest::Unknown => None,
         }
     }
@@ -150,8 +152,8 @@ impl Session {
         if self.terms.checkpoint == Keep::Nothing {
             return Rest::Unknown;
         }
-        match Pages::take_if_cheap(factory, guest) {
-            Ok(Some(pages)) => Rest::Copied(Arc::new(pages)),
+        match factory.delta_if_cheap(guest) {
+            Ok(Some(delta)) => Rest::Copied(Arc::new(delta)),
             Ok(None) | Err(_) => Rest::Unknown,
         }
     }
@@ -165,10 +167,10 @@ impl Session {
         // The dead guest's memory is given back first: two may be more than the session may have.
         *place = Place::Gone("the session is being restored".into());
         let control = Arc::clone(&self.control);
-        let lost = Snapshot { pages: None, view: files.closed() };
+        let lost = Snapshot { memory: None, view: files.closed() };
         let to = before.unwrap_or(&lost);
         let restored = factory.restored(&self.terms, control, to).and_then(|mut guest| {
-            if to.pages.is_none() {
+            if to.memory.is_none() {
                 factory.refresh(&mut guest)?;
             }
             Ok(guest)

@@ -10,11 +10,12 @@
 
 use crate::budget::{Budget, Share};
 use crate::control::Control;
+use crate::delta::{self, Delta};
 use crate::guest::{self, Death, Guest};
-use crate::history::Snapshot;
+use crate::history::{CHEAP, Snapshot};
 use crate::link;
-use crate::memory::{Mapped, Memories, populate};
-use crate::pages::Pagemap;
+use crate::memory::{Mapped, Memories, PAGE, give_back, populate};
+use crate::pages::{self, Pagemap};
 use crate::state::{Cell, Signals, State};
 use crate::ticker::Ticker;
 use crate::view::{Base, Config, Limits, View};
@@ -298,6 +299,25 @@ impl Factory {
     /// The pages that a guest does not share.
     pub(crate) fn written(&self, guest: &Guest) -> io::Result<Vec<Range<usize>>> {
         self.pagemap.written(guest.bytes())
+    }
+
+    /// What the memory of a guest at rest differs in from the image.
+    pub(crate) fn delta(&self, guest: &Guest) -> io::Result<Delta> {
+        Ok(Delta::of(guest.bytes(), self.memories.image(), &self.written(guest)?))
+    }
+
+    /// The same, unless much has to be looked through for it.
+    pub(crate) fn delta_if_cheap(&self, guest: &Guest) -> io::Result<Option<Delta>> {
+        let written = self.written(guest)?;
+        let cheap = pages::count(&written) * PAGE <= CHEAP;
+        Ok(cheap.then(|| Delta::of(guest.bytes(), self.memories.image(), &written)))
+    }
+
+    /// Gives back what a guest has written to and left as the image has it; the pages.
+    pub(crate) fn trim(&self, guest: &mut Guest) -> io::Result<usize> {
+        let unchanged = delta::unchanged(guest.bytes(), self.memories.image(), &self.written(guest)?);
+        give_back(guest.memory.data_mut(&mut guest.store), &unchanged);
+        Ok(pages::count(&unchanged))
     }
 
     /// Bytes of the image.

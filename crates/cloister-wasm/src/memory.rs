@@ -44,6 +44,8 @@ const KEPT: usize = 256;
 struct Image {
     file: OwnedFd,
     len: usize,
+    /// Its content, for comparing.
+    mapped: Mapped,
 }
 
 /// Makes memories.
@@ -63,13 +65,19 @@ impl Memories {
             SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
         fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
         lock(&self.free).clear();
-        let image = Image { file: file.into(), len: content.len() };
+        let mapped = Mapped::of(&file)?;
+        let image = Image { file: file.into(), len: content.len(), mapped };
         self.image.set(image).map_err(|_| std::io::Error::other("the image is set once"))
     }
 
     /// Bytes of the image; 0 while there is none.
     pub fn image_len(&self) -> usize {
         self.image.get().map_or(0, |image| image.len)
+    }
+
+    /// The image; nothing while there is none.
+    pub fn image(&self) -> &[u8] {
+        self.image.get().map_or(&[], |image| image.mapped.as_ref())
     }
 
     fn region(&self) -> Result<Region, Errno> {
@@ -245,11 +253,14 @@ unsafe impl Sync for Mapped {}
 impl Mapped {
     /// Maps the whole of a file that nobody changes: the sandbox's root is read-only, and its files are sealed by the server.
     pub fn open(path: &std::path::Path) -> std::io::Result<Self> {
-        let file = File::open(path)?;
+        Self::of(&File::open(path)?)
+    }
+
+    fn of(file: &File) -> std::io::Result<Self> {
         let len = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
         let length = NonZeroUsize::new(len).ok_or_else(|| std::io::Error::other("the file is empty"))?;
         // SAFETY: a new mapping at an address of the kernel's choice, read-only.
-        let base = unsafe { mmap(None, length, ProtFlags::PROT_READ, MapFlags::MAP_PRIVATE, &file, 0)? };
+        let base = unsafe { mmap(None, length, ProtFlags::PROT_READ, MapFlags::MAP_PRIVATE, file, 0)? };
         Ok(Self { base, len })
     }
 }
@@ -276,5 +287,16 @@ pub(crate) fn populate(memory: &mut [u8], pages: &[Range<usize>]) {
         let Some(start) = NonNull::new(part.as_mut_ptr().cast()) else { continue };
         // SAFETY: memory that we hold exclusively; the advice changes no content. Where the kernel is too old, faults do the same.
         let _: Result<(), Errno> = unsafe { madvise(start, part.len(), MmapAdvise::MADV_POPULATE_WRITE) };
+    }
+}
+
+/// Gives pages back whose content is that of the image, or zero where the image does not reach: reading them shows the same.
+pub(crate) fn give_back(memory: &mut [u8], pages: &[Range<usize>]) {
+    for range in pages {
+        let Some(part) = memory.get_mut(range.start * PAGE..range.end * PAGE) else { continue };
+        let Some(start) = NonNull::new(part.as_mut_ptr().cast()) else { continue };
+        // SAFETY: memory that we hold exclusively, and whose content the caller has compared: what the kernel puts in its place is equal.
+        // Where it refuses, the copies stay.
+        let _: Result<(), Errno> = unsafe { madvise(start, part.len(), MmapAdvise::MADV_DONTNEED) };
     }
 }

@@ -170,7 +170,7 @@ impl Session {
             Ok(guest) => {
                 *place = Place::Live(Box::new(guest));
                 let mut history = lock(&self.history);
-                history.rest = snapshot.pages.map_or(Rest::Fresh, Rest::Copied);
+                history.rest = snapshot.memory.map_or(Rest::Fresh, Rest::Copied);
                 history.previous = None;
                 ToolResult::Restored { checkpoint: checkpoint.unwrap_or_else(|| "previous".into()) }
             }
@@ -187,7 +187,7 @@ impl Session {
         let guest = loaded.map_err(|e| e.to_string()).and_then(|snapshot| {
             let guest = factory.restored(&self.terms, Arc::clone(&self.control), &snapshot);
             let guest = guest.map_err(|e| e.to_string())?;
-            lock(&self.history).rest = snapshot.pages.map_or(Rest::Fresh, Rest::Copied);
+            lock(&self.history).rest = snapshot.memory.map_or(Rest::Fresh, Rest::Copied);
             Ok(guest)
         });
         *place = match guest {

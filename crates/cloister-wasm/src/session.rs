@@ -16,6 +16,7 @@ use cloister_jail::guest::message::Request;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// Requests that may wait. The server sends one call at a time and a few file requests beside it.
 const QUEUE: usize = 64;
@@ -50,6 +51,14 @@ pub enum Next {
     Remove,
 }
 
+/// Since when a session is at rest.
+#[derive(Debug)]
+struct Idle {
+    since: Instant,
+    used: bool,
+    trimmed: bool,
+}
+
 /// A session.
 #[derive(Debug)]
 pub struct Session {
@@ -62,6 +71,7 @@ pub struct Session {
     /// Its socket.
     pub channel: Arc<Channel>,
     inbox: Mutex<Inbox>,
+    idle: Mutex<Idle>,
     pub(crate) place: Mutex<Place>,
     pub(crate) history: Mutex<History>,
 }
@@ -81,6 +91,7 @@ impl Session {
             control,
             channel,
             inbox: Mutex::default(),
+            idle: Mutex::new(Idle { since: Instant::now(), used: false, trimmed: false }),
             place: Mutex::new(Place::Live(Box::new(guest))),
             history: Mutex::default(),
         }
@@ -124,8 +135,32 @@ impl Session {
                 inbox.taken = next.is_some();
                 next
             };
-            let Some((request, blob)) = next else { return Next::Nothing };
+            let Some((request, blob)) = next else {
+                *lock(&self.idle) = Idle { since: Instant::now(), used: true, trimmed: false };
+                return Next::Nothing;
+            };
             self.request(factory, request, blob);
+        }
+    }
+
+    /// Whether anything has been asked of it yet.
+    pub(crate) fn is_used(&self) -> bool {
+        lock(&self.idle).used
+    }
+
+    /// Gives back the pages that it has written to and left as they were, once, if it has been at rest for so long.
+    pub(crate) fn trim(&self, factory: &Factory, at_rest: Duration) {
+        {
+            let idle = lock(&self.idle);
+            if idle.trimmed || idle.since.elapsed() < at_rest {
+                return;
+            }
+        }
+        let Ok(mut place) = self.place.try_lock() else { return };
+        if let Place::Live(guest) = &mut *place
+            && factory.trim(guest).is_ok()
+        {
+            lock(&self.idle).trimmed = true;
         }
     }
 }

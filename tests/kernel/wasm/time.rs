@@ -49,25 +49,26 @@ async fn long_work_in_the_interpreters_own_c_is_interrupted_and_keeps_its_state(
 /// RES-10: a loop that never looks at signals.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_loop_in_c_that_hears_no_interrupt_is_undone_and_the_answer_says_so() {
-    in_session(wasm(), async |session| {
-        session.python("x = [1]; open('f', 'w').write('before')").await;
-        for code in [
-            "x.append(2); open('f', 'w').write('after'); sum(range(10 ** 12))",
-            "x.append(2); open('g', 'w').close(); sorted(iter(int, 1))",
-            "x.append(2)\nwhile True:\n    try:\n        while True: pass\n    except BaseException: pass",
-        ] {
+    for code in [
+        "x.append(2); open('f', 'w').write('after'); sum(range(10 ** 12))",
+        "x.append(2); open('g', 'w').close(); sorted(iter(int, 1))",
+        "x.append(2)\nwhile True:\n    try:\n        while True: pass\n    except BaseException: pass",
+    ] {
+        in_session(wasm(), async |session| {
+            session.python("x = [1]; open('f', 'w').write('before')").await;
             let ran = session.python_within(code, SHORT).await;
-            let ended = (ran.execution.ended, ran.execution.state, ran.limits());
-            if ran.exception().0 != "MemoryError" {
-                assert_eq!(ended, (Ended::Killed, StateAfter::Restored, vec!["deadline"]), "{code}: {ran:?}");
-            } else {
-                session.python("x.pop(); import os; os.remove('g')").await;
+            // On a fast machine the list of the second one has filled its memory first, and the call has ended by itself.
+            if ran.exception().0 == "MemoryError" {
+                assert_eq!(session.python("x").await.text(), "[1, 2]", "after {code}: {ran:?}");
+                return;
             }
+            let ended = (ran.execution.ended, ran.execution.state, ran.limits());
+            assert_eq!(ended, (Ended::Killed, StateAfter::Restored, vec!["deadline"]), "{code}: {ran:?}");
             let ran = session.python("import os\n(x, open('f').read(), os.listdir('.'))").await;
             assert_eq!(ran.text(), "([1], 'before', ['f'])", "after {code}: {ran:?}");
-        }
-    })
-    .await;
+        })
+        .await;
+    }
 }
 
 /// WAS-02: native stacks are larger than what a guest can use of them, however it recurses.

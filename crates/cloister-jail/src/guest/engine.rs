@@ -56,6 +56,8 @@ pub struct Room {
     pub memory: u64,
     /// Cells that run at once; more wait for their turn.
     pub cells: u32,
+    /// Sessions that the server keeps ready, of those that it has made last.
+    pub ready: u32,
 }
 
 /// What one session may do.

@@ -83,12 +83,13 @@ pub(super) enum OrderError {
 }
 
 impl Engine {
-    /// Starts an engine for sessions of `policy`, whose interpreter is in `image`.
+    /// Starts an engine for sessions of `policy`, whose interpreter is in `image`; `ready` of them are kept ready.
     pub(super) async fn start(
         maker: &Arc<Maker>,
         policy: &Policy,
         image: Image,
         room: &EngineRoom,
+        ready: usize,
     ) -> Result<Arc<Self>, StartError> {
         let failed = |step: &str| {
             let step = step.to_owned();
@@ -117,7 +118,7 @@ impl Engine {
             facts: Vec::new(),
         };
         let begin = EngineOrder::Begin {
-            room: terms::room(room),
+            room: terms::room(room, ready),
             env,
             workspace: places.workspace().to_owned(),
             home: places.home().to_owned(),

@@ -114,7 +114,8 @@ impl Group {
 
     async fn start(&self) -> Result<Arc<Engine>, StartError> {
         let image = self.image().await?;
-        let engine = Engine::start(&self.maker, &self.policy, image, &self.config.room).await?;
+        let engine =
+            Engine::start(&self.maker, &self.policy, image, &self.config.room, self.config.pool_size).await?;
         lock(&self.engines).push(Arc::clone(&engine));
         Ok(engine)
     }

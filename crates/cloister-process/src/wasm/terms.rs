@@ -59,9 +59,10 @@ pub(super) fn terms(policy: &Policy) -> Terms {
     }
 }
 
-/// What an engine may hold.
-pub(super) fn room(room: &EngineRoom) -> Room {
-    Room { sessions: room.sessions, memory: room.memory, cells: room.cells }
+/// What an engine may hold, of which the server keeps `ready` sessions ready.
+pub(super) fn room(room: &EngineRoom, ready: usize) -> Room {
+    let ready = u32::try_from(ready).unwrap_or(u32::MAX);
+    Room { sessions: room.sessions, memory: room.memory, cells: room.cells, ready }
 }
 
 /// The policy of the engine's own sandbox: no network, next to no files, and the walls that sessions ask for.
