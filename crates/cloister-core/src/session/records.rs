@@ -11,6 +11,9 @@ use std::time::{Duration, SystemTime};
 const END_RETRIES: [Duration; 3] =
     [Duration::from_millis(100), Duration::from_millis(400), Duration::from_millis(1500)];
 
+/// After which time a session's sandbox is noted.
+const NOTED: Duration = Duration::from_millis(100);
+
 /// Runs one question or order to the store on a blocking thread.
 pub(super) async fn ask<T: Send + 'static>(
     store: &Arc<dyn Store>,
@@ -23,11 +26,14 @@ pub(super) async fn ask<T: Send + 'static>(
     }
 }
 
-/// Notes the sandbox without keeping anybody waiting: the note serves the operator, and recovery works without it.
+/// Notes the sandbox without keeping anybody waiting: the note serves the operator, and recovery works without it. A first call is
+/// usually on its way, and is not to share the processors with it.
 pub(super) fn bind_later(store: &Arc<dyn Store>, id: &SessionId, sandbox: SandboxId) {
     let (store, id) = (Arc::clone(store), id.clone());
-    tokio::task::spawn_blocking(move || {
-        if let Err(error) = store.bind(&id, &sandbox) {
+    tokio::spawn(async move {
+        tokio::time::sleep(NOTED).await;
+        let (session, noted) = (id.clone(), sandbox.clone());
+        if let Err(error) = ask(&store, move |store| store.bind(&session, &noted)).await {
             tracing::warn!(session = %id, %sandbox, %error, "the sandbox of a session could not be noted");
         }
     });

@@ -17,6 +17,8 @@ async fn a_started_session_is_recorded_listed_and_shown() {
     assert_eq!(rig.get(&record.id).await, record);
     let page = rig.manager.list(&rig.me, Some(KEY), everything()).await.unwrap();
     assert_eq!((page.items, page.next), (vec![record.clone()], None));
+    // The sandbox is noted a moment later.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     settle().await;
     let detail = rig.manager.detail(&rig.me, &record.id).await.unwrap();
     assert_eq!(detail.walls.len(), 1);
