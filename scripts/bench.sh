@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Measures what a user waits for, beside what they would pick instead, and writes the tables into docs/benchmarks.md.
 #
-#   bench.sh [BENCH…]      cold_start, warm_invoke, burst, density, file_io, browser_start, browser_calls, browser_density; all of
-#                          them without an argument
+#   bench.sh [BENCH…]      cold_start, warm_invoke, burst, density, file_io, wasm_start, wasm_calls, wasm_density, wasm_programs,
+#                          browser_start, browser_calls, browser_density; all of them without an argument
 #
 # Variables: CLOISTER_BENCH_QUICK=1      a tenth of the observations, and the document is left alone
 #            CLOISTER_BENCH_WRITE=1      write the document after a quick look as well; its tables say how many observations there were
@@ -18,7 +18,7 @@ export CLOISTER_BENCH_OUT=$cache/bench/tables
 export CLOISTER_BENCH_PYTHON=$cache/bench/venv/bin/python
 export CLOISTER_BENCH_PLAYWRIGHT=$cache/bench/playwright/bin/python
 document=docs/benchmarks.md
-all=(cold_start warm_invoke burst density file_io browser_start browser_calls browser_density)
+all=(cold_start warm_invoke burst density file_io wasm_start wasm_calls wasm_density wasm_programs browser_start browser_calls browser_density)
 if [ $# -gt 0 ]; then benches=("$@"); else benches=("${all[@]}"); fi
 
 # The alternatives, as Debian has them.
@@ -68,6 +68,22 @@ if [ "$(cat "$venv/installed" 2>/dev/null)" != "$playwright" ]; then
     fi
 fi
 
+# The wasm tier's CPython for this machine, as the image builder keeps it, and pyeryx, which wants one as new. Without them there are rows
+# that say so.
+CLOISTER_BENCH_NATIVE=$(find "$cache/build/stages" -path '*/tools-*/root/python' 2>/dev/null | head -n 1)
+export CLOISTER_BENCH_NATIVE CLOISTER_BENCH_ERYX=$cache/bench/eryx
+eryx=pyeryx==0.11.0
+if [ "$(cat "$CLOISTER_BENCH_ERYX/installed" 2>/dev/null)" != "$eryx" ]; then
+    rm -rf "$CLOISTER_BENCH_ERYX"
+    if "$CLOISTER_BENCH_PYTHON" -m pip -q --disable-pip-version-check install --no-deps --only-binary :all: --python-version 3.13 \
+        --platform manylinux_2_17_x86_64 --target "$CLOISTER_BENCH_ERYX" "$eryx"; then
+        echo "$eryx" >"$CLOISTER_BENCH_ERYX/installed"
+    else
+        rm -rf "$CLOISTER_BENCH_ERYX"
+        echo "bench: $eryx cannot be installed" >&2
+    fi
+fi
+
 # What the numbers belong to.
 mkdir -p "$CLOISTER_BENCH_OUT"
 value() { sed -n "s/^$1[[:space:]]*: *//p" /proc/cpuinfo | head -n 1; }
@@ -76,9 +92,10 @@ package() { dpkg-query -W -f '${Version}' "$1" 2>/dev/null || echo missing; }
     echo "- $(nproc) processors ($(value 'model name')), $(awk '/^MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo)," \
         "Linux $(uname -r), $(. /etc/os-release && echo "$PRETTY_NAME"), $(id -un)"
     echo "- cloister $(git describe --always --dirty 2>/dev/null || echo '(no git)'), image analysis $(basename "$(readlink -f "$image")")," \
+        "wasm-python $(basename "$(readlink -f "$cache/images/wasm-python/current")")," \
         "headless-shell $(basename "$(readlink -f "$cache/images/headless-shell/current")")," \
         "measured $(date -u +%Y-%m-%d); load average before: $(cut -d ' ' -f 1-3 /proc/loadavg)"
-    echo "- bubblewrap $(package bubblewrap), crun $(package crun), runsc $(package runsc), ${packages[*]/==/ }," \
+    echo "- bubblewrap $(package bubblewrap), crun $(package crun), runsc $(package runsc), ${packages[*]/==/ }, ${eryx/==/ }," \
         "chromium-headless-shell $(package chromium-headless-shell), ${playwright/==/ }"
 } >"$CLOISTER_BENCH_OUT/machine.md"
 

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 /// The interpreter that every AWS client names; its policy is `default`.
 pub const DEFAULT: &str = "aws.codeinterpreter.v1";
+/// The interpreter whose sessions are WebAssembly instances.
+pub const WASM: &str = "wasm";
 /// The interpreter whose sessions are executed from scratch.
 pub const STRICT: &str = "strict";
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -55,12 +57,31 @@ impl Client {
 
     /// Runs code, and checks that its output is the one that `work` promises.
     pub fn run(&mut self, session: &str, work: Work) -> Result<(), Failure> {
-        let answer = self.invoke(session, &json!({ "code": work.code }))?;
-        let output = answer.get("output").and_then(Value::as_str).unwrap_or_default();
+        let output = self.output(session, work.code)?;
         if output.contains(work.expected) {
             return Ok(());
         }
-        Err(Failure::wrong(session, answer.to_string().as_bytes(), work.expected))
+        Err(Failure::wrong(session, output.as_bytes(), work.expected))
+    }
+
+    /// Runs code; what it wrote.
+    pub fn output(&mut self, session: &str, code: &str) -> Result<String, Failure> {
+        let answer = self.invoke(session, &json!({ "code": code }))?;
+        let output = answer.get("output").and_then(Value::as_str).map(str::to_owned);
+        output.ok_or_else(|| Failure::wrong(session, answer.to_string().as_bytes(), "output"))
+    }
+
+    /// Starts a copy of a session; its id.
+    pub fn fork(&mut self, session: &str) -> Result<String, Failure> {
+        let answer = self.post(session, "fork", &json!({}))?;
+        let id = answer.get("id").and_then(Value::as_str).map(str::to_owned);
+        id.ok_or_else(|| Failure::wrong("fork", answer.to_string().as_bytes(), "id"))
+    }
+
+    /// Keeps the state of a session, or brings one back: `checkpoint`, `restore`.
+    pub fn post(&mut self, session: &str, what: &str, body: &Value) -> Result<Value, Failure> {
+        let path = format!("/v1/sessions/{session}/{what}");
+        parse(&self.0.request("POST", &path, &[JSON], body.to_string().as_bytes())?)
     }
 
     /// Runs a shell command that must succeed.
@@ -73,8 +94,7 @@ impl Client {
     }
 
     fn invoke(&mut self, session: &str, body: &Value) -> Result<Value, Failure> {
-        let path = format!("/v1/sessions/{session}/invoke");
-        parse(&self.0.request("POST", &path, &[JSON], body.to_string().as_bytes())?)
+        self.post(session, "invoke", body)
     }
 
     /// Calls a tool through the AWS door. `body` is the whole request, so that encoding a large one is not measured.

@@ -118,6 +118,38 @@ impl Server {
         self.child.id()
     }
 
+    /// Whether a process was started by it, or by one that it has started.
+    pub fn is_ancestor_of(&self, pid: u32) -> bool {
+        let mut pid = pid;
+        // Deeper than any tree of ours.
+        for _ in 0..16 {
+            if pid == self.pid() {
+                return true;
+            }
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+            match parent.and_then(|parent| parent.trim().parse().ok()) {
+                Some(parent) if parent > 1 => pid = parent,
+                _ => return false,
+            }
+        }
+        false
+    }
+
+    /// Waits until the pool is full again, whatever sandboxes besides (an engine's) there are.
+    pub fn settle_sandboxes(&self) -> Result<(), Failure> {
+        let mut before = self.sandboxes();
+        for _ in 0..200 {
+            sleep(WARMING);
+            let now = self.sandboxes();
+            if now == before && now >= self.pool {
+                return Ok(());
+            }
+            before = now;
+        }
+        Err(Failure::Unavailable("the pool does not come to rest".into()))
+    }
+
     /// Sandboxes that exist now: those of sessions and those of the pool.
     pub fn sandboxes(&self) -> usize {
         self.sandbox_names().len()

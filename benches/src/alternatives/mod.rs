@@ -6,8 +6,10 @@
 mod bwrap;
 mod chromium;
 mod chroot;
+mod eryx;
 mod jupyter;
 mod mounts;
+mod native;
 mod oci;
 mod playwright;
 mod spawned;
@@ -16,7 +18,9 @@ use crate::failure::Failure;
 
 pub use chromium::{Door, Plain};
 pub use chroot::Chroot;
+pub use eryx::Eryx;
 pub use jupyter::{Jupyter, Kernel};
+pub use native::Native;
 pub use playwright::Playwright;
 pub use spawned::Spawned;
 

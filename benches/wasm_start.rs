@@ -1,0 +1,107 @@
+//! From nothing to the first result on the wasm tier, one session at a time and a hundred at once.
+
+use cloister_benches::Failure;
+use cloister_benches::alternatives::{Chroot, Eryx, Spawned, tried};
+use cloister_benches::client::{Client, DEFAULT, WASM};
+use cloister_benches::run::{Case, Run};
+use cloister_benches::server::Server;
+use cloister_benches::work::PRINT;
+use std::process::ExitCode;
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+const POOL: &str = "print: cloister wasm, pool";
+const NONE: &str = "print: cloister wasm, pool empty";
+const CROWD: &str = "100 at once: cloister wasm";
+/// Sessions at once.
+const MANY: usize = 100;
+/// Ready sessions, the server's default.
+const READY: usize = 8;
+
+fn main() -> ExitCode {
+    Run::bench("wasm_start", |run| {
+        let case = |name: &'static str, samples| Case { name, against: POOL, samples };
+        {
+            let server = Server::start(READY)?;
+            let mut client = server.client()?;
+            warm(&mut client)?;
+            run.case(case(POOL, 2000), || first(&mut client, WASM))?;
+            run.case(Case { name: CROWD, against: CROWD, samples: 50 }, || crowd(&server))?;
+            run.case(case("print: cloister process, pool", 100), || {
+                server.settle_sandboxes()?;
+                client.first_result(DEFAULT, PRINT)
+            })?;
+        }
+        {
+            let server = Server::start(0)?;
+            let mut client = server.client()?;
+            warm(&mut client)?;
+            run.case(case(NONE, 1000), || first(&mut client, WASM))?;
+        }
+        run.try_case(case("print: pyeryx, in its own process", 200), tried(Eryx::new())?, |eryx| {
+            eryx.first_result(PRINT)
+        })?;
+        run.try_case(case("print: plain python3 -c", 50), tried(Chroot::new())?, |plain| {
+            plain.first_results(PRINT, 1)
+        })?;
+
+        if let Some((p50, p99)) = run.report.samples(POOL).map(|s| (s.p50(), s.p99())) {
+            let what = "wasm: start → first result over HTTP";
+            run.report.aim_time(&format!("{what}, p50"), Duration::from_millis(1), p50);
+            run.report.aim_time(&format!("{what}, p99"), Duration::from_millis(5), p99);
+        }
+        if let Some(p50) = run.report.samples(CROWD).map(|s| s.p50()) {
+            run.report.aim_time(
+                "wasm: 100 starts at once, until all have answered, p50",
+                Duration::from_millis(100),
+                p50,
+            );
+        }
+        Ok(String::new())
+    })
+}
+
+/// The tier's engines, one per core, are up after some sessions; not what is measured.
+fn warm(client: &mut Client) -> Result<(), Failure> {
+    for _ in 0..3 {
+        client.first_result(WASM, PRINT)?;
+        thread::sleep(Duration::from_secs(2));
+    }
+    Ok(())
+}
+
+/// One start and call, and a moment for the pool.
+fn first(client: &mut Client, interpreter: &str) -> Result<Duration, Failure> {
+    thread::sleep(Duration::from_millis(5));
+    client.first_result(interpreter, PRINT)
+}
+
+/// Until the last of the crowd has its result. Connections stand before; sessions are stopped outside the clock.
+fn crowd(server: &Server) -> Result<Duration, Failure> {
+    let gate = Barrier::new(MANY + 1);
+    let (took, outcomes) = thread::scope(|scope| {
+        let crowd: Vec<_> = (0..MANY).map(|_| scope.spawn(|| one(server, &gate))).collect();
+        gate.wait();
+        let begun = Instant::now();
+        let outcomes: Vec<_> = crowd.into_iter().map(|client| client.join()).collect();
+        (begun.elapsed(), outcomes)
+    });
+    let mut sessions = Vec::with_capacity(MANY);
+    for outcome in outcomes {
+        sessions.push(outcome.map_err(|_| Failure::Unavailable("a client's thread ended".into()))??);
+    }
+    for (mut client, session) in sessions {
+        client.stop(&session)?;
+    }
+    Ok(took)
+}
+
+fn one(server: &Server, gate: &Barrier) -> Result<(Client, String), Failure> {
+    let mut client = server.client()?;
+    client.is_ready();
+    gate.wait();
+    let session = client.start(WASM)?;
+    client.run(&session, PRINT)?;
+    Ok((client, session))
+}
