@@ -2,6 +2,7 @@
 
 use crate::denial::Noted;
 use std::error::Error as StdError;
+use std::time::Duration;
 
 /// What went wrong, in seven words. `cloister-gateway` maps each to a wire name and a status in one table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,6 +62,8 @@ pub struct Error {
     pub reason: Option<Reason>,
     /// The members at fault, for [`Reason::FieldValidationFailed`].
     pub fields: Vec<Field>,
+    /// When the same request is worth another try, if waiting helps: whole seconds.
+    pub retry_after: Option<Duration>,
     /// The denial, if a rule said no: its text is the message, and its id is in the audit log.
     pub denial: Option<Box<Noted>>,
     /// What the log should say in addition.
@@ -71,7 +74,15 @@ pub struct Error {
 impl Error {
     /// An error of `kind` with a message for the caller.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), reason: None, fields: Vec::new(), denial: None, source: None }
+        Self {
+            kind,
+            message: message.into(),
+            reason: None,
+            fields: Vec::new(),
+            retry_after: None,
+            denial: None,
+            source: None,
+        }
     }
 
     /// A validation error that names one member.
@@ -107,9 +118,16 @@ impl Error {
         Self {
             reason: self.reason,
             fields: self.fields.clone(),
+            retry_after: self.retry_after,
             denial: self.denial.clone(),
             ..Self::new(self.kind, self.message.clone())
         }
+    }
+
+    /// The same error, worth another try after `wait`.
+    #[must_use]
+    pub fn with_retry_after(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
     }
 
     /// The same error with a cause attached.

@@ -21,6 +21,7 @@ pub mod event;
 pub mod id;
 pub mod lock;
 pub mod policy;
+pub mod quota;
 pub mod ready;
 pub mod recording;
 pub mod session;

@@ -71,6 +71,14 @@ pub struct Summary {
     pub full: bool,
 }
 
+impl Summary {
+    /// Everything that it takes on disk, in the measure of [`Recording::bytes`].
+    pub fn bytes(&self) -> u64 {
+        let frames = self.frames.iter().map(|frame| u64::from(frame.length) + FRAME_OVERHEAD);
+        frames.sum::<u64>().saturating_add(self.event_bytes)
+    }
+}
+
 /// The recordings of a server. `None` is a session without one.
 pub trait Recordings: Send + Sync + 'static {
     /// Begins the recording of a session.

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::id::{Principal, SandboxId, SessionId};
+use crate::quota::CpuRecord;
 use crate::session::{EndReason, ListQuery, Page, SessionRecord};
 use std::time::SystemTime;
 
@@ -48,4 +49,8 @@ pub trait Store: Send + Sync + 'static {
     fn live(&self) -> Result<Vec<StoredSession>, Error>;
     /// Drop records that ended before `before`; returns how many.
     fn prune(&self, before: SystemTime) -> Result<usize, Error>;
+    /// Add CPU time to what there is of each owner and slot, and drop slots before `first`: all of it, or nothing.
+    fn add_cpu(&self, records: &[CpuRecord], first: u64) -> Result<(), Error>;
+    /// CPU time of every owner from the slot `first` on.
+    fn cpu_since(&self, first: u64) -> Result<Vec<CpuRecord>, Error>;
 }

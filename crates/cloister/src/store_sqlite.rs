@@ -8,7 +8,10 @@
 //! its first kernel object exists. The disk has it some time later. A power cut may take the last records, and takes the kernel objects
 //! with them, so that nothing is left without its record (docs/adr/0018-no-sync-per-start.md). Records hold no code, no output and no secret. Times are nanoseconds since 1970.
 
+mod cpu;
+
 use cloister_core::error::{Error, Kind};
+use cloister_core::quota::CpuRecord;
 use cloister_core::session::{EndReason, ListQuery, Page, SessionRecord, Status};
 use cloister_core::store::{Store, StoredSession};
 use cloister_core::{Principal, SandboxId, SessionId};
@@ -20,7 +23,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// The layout below, as `user_version` in the file. A change of the layout adds a step to [`migrate`] and one here.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 const LAYOUT: &str = "
     CREATE TABLE sessions (
@@ -170,7 +173,10 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<i64> {
     if found == 0 {
         transaction.execute_batch(LAYOUT)?;
     }
-    transaction.execute_batch("ALTER TABLE sessions ADD COLUMN cause TEXT")?;
+    if found < 2 {
+        transaction.execute_batch("ALTER TABLE sessions ADD COLUMN cause TEXT")?;
+    }
+    transaction.execute_batch(cpu::LAYOUT)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()?;
     Ok(VERSION)
@@ -292,6 +298,14 @@ impl Store for SqliteStore {
 
     fn prune(&self, before: SystemTime) -> Result<usize, Error> {
         self.change("DELETE FROM sessions WHERE ended IS NOT NULL AND updated < ?1", params![nanos(before)])
+    }
+
+    fn add_cpu(&self, records: &[CpuRecord], first: u64) -> Result<(), Error> {
+        self.add(records, first)
+    }
+
+    fn cpu_since(&self, first: u64) -> Result<Vec<CpuRecord>, Error> {
+        self.since(first)
     }
 }
 

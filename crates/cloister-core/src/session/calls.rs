@@ -5,7 +5,9 @@ use super::refusal;
 use super::worker::Worker;
 use crate::backend::InvokeError;
 use crate::command::ToolCall;
+use crate::event::{Event, Outcome};
 use crate::id::SessionId;
+use crate::quota::Meter;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,8 +38,14 @@ pub(super) enum CallEnd {
     Broken(String),
 }
 
-/// Carries a call out; when it returns, the log has an end.
-pub(super) async fn carry_out(session: SessionId, worker: Worker, plan: Plan, log: Arc<Log>) -> CallEnd {
+/// Carries a call out; when it returns, the log has an end, and what the call used is counted.
+pub(super) async fn carry_out(
+    session: SessionId,
+    worker: Worker,
+    plan: Plan,
+    log: Arc<Log>,
+    mut meter: Option<Meter>,
+) -> CallEnd {
     let name = plan.call.name();
     let (sink, mut events) = mpsc::channel(EVENTS);
     let mut answer = pin!(worker.invoke(plan.call, plan.deadline, sink));
@@ -50,13 +58,13 @@ pub(super) async fn carry_out(session: SessionId, worker: Worker, plan: Plan, lo
                 log.fail(refusal::silent_worker(&session));
                 return CallEnd::Broken(format!("no answer to {name} after {:?}", plan.give_up));
             }
-            Some(event) = events.recv() => log.append(event),
+            Some(event) = events.recv() => take(event, &log, &mut meter),
             result = &mut answer => break result,
         }
     };
     events.close();
     while let Some(event) = events.recv().await {
-        log.append(event);
+        take(event, &log, &mut meter);
     }
     match result {
         Ok(()) => {
@@ -73,4 +81,14 @@ pub(super) async fn carry_out(session: SessionId, worker: Worker, plan: Plan, lo
             end
         }
     }
+}
+
+fn take(event: Event, log: &Log, meter: &mut Option<Meter>) {
+    if let (Some(meter), Event::Done(outcome)) = (meter, &event)
+        && let Outcome::Executed(execution) = outcome.as_ref()
+    {
+        // Where a tier cannot measure CPU time, a call counts by the time that it took.
+        meter.report(execution.usage.cpu.unwrap_or(execution.usage.wall));
+    }
+    log.append(event);
 }

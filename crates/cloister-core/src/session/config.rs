@@ -1,5 +1,6 @@
 //! The limits of the session manager. Every one has a default, and every one names what it stops.
 
+use crate::quota::Quotas;
 use std::time::Duration;
 
 /// Limits of a [`super::manager::SessionManager`].
@@ -8,6 +9,8 @@ pub struct ManagerConfig {
     /// Live sessions at once, those that are starting or stopping included. Default 1000 (the AWS quota per account).
     /// Stops a caller in a loop from taking the host's memory with sessions.
     pub max_sessions: usize,
+    /// What principals and tenants may use. Stops one of them from taking what is there for all.
+    pub quotas: Quotas,
     /// Foreground calls of one session that wait for their turn. Default 64. Stops a client from parking calls without end.
     pub max_queued: usize,
     /// Bytes of code in them. Default 128 MiB, one call of the largest size. Stops memory exhaustion of the server by
@@ -42,6 +45,7 @@ impl Default for ManagerConfig {
     fn default() -> Self {
         Self {
             max_sessions: 1000,
+            quotas: Quotas::default(),
             max_queued: 64,
             max_queued_bytes: 128 << 20,
             max_concurrent: 32,

@@ -10,6 +10,7 @@
 //! therefore cannot keep a session from being stopped.
 
 use super::calls::{self, CallEnd, Plan};
+use super::counted::Counted;
 use super::invocation::{Invocation, Log};
 use super::ledger::{Known, Ledger};
 use super::live::{Place, View};
@@ -83,6 +84,8 @@ pub(super) struct Birth {
     pub(super) order: Order,
     pub(super) store: Arc<dyn Store>,
     pub(super) config: Arc<ManagerConfig>,
+    /// Counts what it uses.
+    pub(super) counted: Counted,
     /// When its life is over, by the monotonic clock.
     pub(super) expires: Instant,
     pub(super) place: Place,
@@ -98,6 +101,7 @@ struct Driver {
     policy: Arc<Policy>,
     store: Arc<dyn Store>,
     config: Arc<ManagerConfig>,
+    counted: Counted,
     expires: Instant,
     start_by: Instant,
     state: State,
@@ -119,7 +123,8 @@ struct Driver {
 impl Birth {
     /// Starts the driver as a task of its own, and with it the session.
     pub(super) fn spawn(self) {
-        let Self { record, policy, order, store, config, expires, place, requests, view, starter } = self;
+        let Self { record, policy, order, store, config, counted, expires, place, requests, view, starter } =
+            self;
         let mut driver = Driver {
             id: record.id.clone(),
             state: State::new(config.max_queued, config.max_concurrent),
@@ -138,6 +143,7 @@ impl Birth {
             policy,
             store,
             config,
+            counted,
             expires,
             requests,
             view,
@@ -201,6 +207,8 @@ impl Driver {
                 Known::New | Known::Spent => {}
             }
         }
+        // A retry has its answer above, and uses nothing.
+        self.counted.admit(&call)?;
         let lane = if call.is_foreground() { Lane::Foreground } else { Lane::Side };
         if call.needs_rest() && self.calls.values().any(|c| c.lane == Lane::Foreground && !c.log.is_over()) {
             return Err(refusal::not_at_rest(&self.id, &call));
@@ -234,13 +242,15 @@ impl Driver {
         let (Some(call), Some(worker)) = (self.calls.get_mut(&id), &self.worker) else { return };
         let Some(plan) = call.plan.take() else { return };
         let (session, worker, log) = (self.id.clone(), worker.clone(), Arc::clone(&call.log));
+        let meter = self.counted.meter(&plan.call);
         self.task(Duty::Call(id), async move {
-            Happened::CallEnded(id, calls::carry_out(session, worker, plan, log).await)
+            Happened::CallEnded(id, calls::carry_out(session, worker, plan, log, meter).await)
         });
     }
 
     fn call_ended(&mut self, id: CallId, end: CallEnd) {
         self.forget_call(id);
+        self.counted.save_if_due();
         match end {
             CallEnd::Fine => {}
             CallEnd::WorkerGone(why) => self.worker_gone(&why),
@@ -317,10 +327,11 @@ impl Driver {
     fn take_down(&mut self, reason: EndReason) {
         let Some(worker) = self.worker.clone() else { return };
         let (store, id, grace) = (Arc::clone(&self.store), self.id.clone(), self.policy.time.grace);
-        let cause = self.record.cause.clone();
+        let (cause, counted) = (self.record.cause.clone(), self.counted.clone());
         self.farewell = Some((worker.clone(), refusal::farewell(reason, cause.as_deref())));
         self.task(Duty::Stop, async move {
             let report = worker.stop(grace).await;
+            counted.keep_recording(&id).await;
             let at = SystemTime::now();
             records::write_end(&store, &id, reason, cause, at).await;
             Happened::Reaped(report, at)

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::id::{Principal, SessionId};
 use crate::lock::lock;
 use crate::policy::Policy;
+use crate::quota::{Seat, UsedUp};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, watch};
@@ -69,6 +70,17 @@ struct Inner {
 pub(super) struct Place {
     live: Arc<Live>,
     id: SessionId,
+    /// Its place in its owner's quotas, given back with this one.
+    _seat: Seat,
+}
+
+/// Why there is no place.
+#[derive(Debug)]
+pub(super) enum NoPlace {
+    /// The server has none.
+    Server(Error),
+    /// The owner has used a quota up.
+    Quota(UsedUp),
 }
 
 impl Drop for Place {
@@ -78,23 +90,25 @@ impl Drop for Place {
 }
 
 impl Live {
-    /// Takes a place, or refuses because the server is full or shutting down.
+    /// Takes a place, or refuses because the server is full or shutting down, or `seat` refuses.
     pub(super) fn enter(
         self: &Arc<Self>,
         id: &SessionId,
         handle: Arc<Handle>,
         config: &ManagerConfig,
-    ) -> Result<Place, Error> {
+        seat: impl FnOnce() -> Result<Seat, UsedUp>,
+    ) -> Result<Place, NoPlace> {
         let mut inner = lock(&self.inner);
         // Under the same lock as `close`, so that no session slips in behind a shutdown that has counted already.
         if inner.closed {
-            return Err(refusal::shutting_down());
+            return Err(NoPlace::Server(refusal::shutting_down()));
         }
         if inner.sessions.len() >= config.max_sessions {
-            return Err(refusal::too_many_sessions(config.max_sessions));
+            return Err(NoPlace::Server(refusal::too_many_sessions(config.max_sessions)));
         }
+        let seat = seat().map_err(NoPlace::Quota)?;
         inner.sessions.insert(id.clone(), handle);
-        Ok(Place { live: Arc::clone(self), id: id.clone() })
+        Ok(Place { live: Arc::clone(self), id: id.clone(), _seat: seat })
     }
 
     pub(super) fn find(&self, id: &SessionId) -> Option<Arc<Handle>> {

@@ -14,7 +14,7 @@ use super::tokens::Tokens;
 use super::worker::Worker;
 use super::{
     EndReason, ForkSession, InvokeOptions, ListQuery, ManagerConfig, Page, SessionKind, SessionRecord,
-    StartSession, Status, recordings, records, refusal,
+    StartSession, Status, counted, recordings, records, refusal,
 };
 use crate::audit::Desk;
 use crate::browser::{Browser, Engine, StartBrowser, StreamStatus};
@@ -22,6 +22,7 @@ use crate::command::ToolCall;
 use crate::error::{Error, Kind};
 use crate::id::{Principal, SandboxId, SessionId};
 use crate::policy::{BROWSER_TIER, Policy};
+use crate::quota::{Book, Use};
 use crate::recording::{RecordingError, Recordings};
 use crate::store::{Store, StoredSession};
 use std::sync::Arc;
@@ -99,6 +100,7 @@ impl SessionManager {
         interpreters: Interpreters,
         config: ManagerConfig,
     ) -> Arc<Self> {
+        let book = Book::new(config.quotas.clone());
         let starter = Starter {
             backends: Arc::new(backends),
             store,
@@ -106,6 +108,7 @@ impl SessionManager {
             config: Arc::new(config),
             live: Arc::new(Live::default()),
             tokens: Arc::new(Tokens::default()),
+            book,
         };
         Arc::new(Self { starter, shut_down: OnceCell::new() })
     }
@@ -126,6 +129,9 @@ impl SessionManager {
         })
         .await?;
         self.prune().await?;
+        let (book, first) = (&self.starter.book, self.starter.book.first_slot());
+        recordings::count(&self.starter.backends, self.store(), book).await?;
+        book.remember(records::ask(self.store(), move |store| store.cpu_since(first)).await?);
         Ok(lost)
     }
 
@@ -136,7 +142,7 @@ impl SessionManager {
         let keep = self.starter.config.keep_records;
         let before = SystemTime::now().checked_sub(keep).unwrap_or(SystemTime::UNIX_EPOCH);
         let pruned = records::ask(self.store(), move |store| store.prune(before)).await?;
-        recordings::sweep(&self.starter.backends, self.store()).await?;
+        recordings::sweep(&self.starter.backends, self.store(), &self.starter.book).await?;
         Ok(pruned)
     }
 
@@ -157,7 +163,8 @@ impl SessionManager {
     /// Starts a session and returns when it takes calls.
     ///
     /// Errors: `NotFound` for an unknown interpreter; `Validation` for a time above the policy's, or a client token that
-    /// was used with other parameters; `QuotaExceeded` when the server is full; `Throttled` when it is shutting down;
+    /// was used with other parameters; `QuotaExceeded` when the server is full or a quota used up; `Throttled` when it is shutting down
+    /// or the caller starts too fast;
     /// `Internal` when the host or the image is not fit. A client that goes away does not cancel the start.
     pub async fn start(&self, who: &Principal, request: StartSession) -> Result<SessionRecord, Error> {
         self.starter.start(who, request).await
@@ -362,6 +369,11 @@ impl SessionManager {
         &self.starter.interpreters
     }
 
+    /// What a principal and its tenant have used of their quotas, and what they may.
+    pub fn uses(&self, who: &Principal) -> Vec<Use> {
+        self.starter.book.uses(who)
+    }
+
     /// Where events and denials go.
     pub fn desk(&self) -> &Arc<Desk> {
         self.starter.backends.desk()
@@ -395,6 +407,7 @@ impl SessionManager {
             stops.spawn(async move { ask_to_stop(&handle, EndReason::Drained).await });
         }
         stops.join_all().await;
+        counted::save_all(&self.starter.book, self.store()).await;
     }
 
     /// Ends the sessions and shuts the backends down; returns when nothing is left. A second caller waits for the first.

@@ -8,6 +8,7 @@
 pub mod backends;
 mod calls;
 pub mod config;
+mod counted;
 mod driver;
 pub mod interpreters;
 pub mod invocation;

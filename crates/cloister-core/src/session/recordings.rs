@@ -5,10 +5,17 @@ use super::records;
 use crate::error::{Error, Kind};
 use crate::id::SessionId;
 use crate::policy::Policy;
+use crate::quota::Book;
 use crate::recording::{Recording, RecordingError, Recordings};
 use crate::session::SessionKind;
 use crate::store::Store;
 use std::sync::Arc;
+
+/// Bytes that the recording of a session may grow to, if the policy asks for one.
+pub(super) fn wanted(policy: &Policy) -> Option<u64> {
+    let recorded = policy.kind() == SessionKind::Browser && policy.browser.recording;
+    recorded.then_some(policy.browser.recording_bytes)
+}
 
 /// Begins the recording that the policy asks for. A session that should be recorded and cannot be does not start.
 pub(super) async fn begin(
@@ -16,14 +23,12 @@ pub(super) async fn begin(
     policy: &Policy,
     id: &SessionId,
 ) -> Result<Option<Recording>, Error> {
-    if policy.kind() != SessionKind::Browser || !policy.browser.recording {
-        return Ok(None);
-    }
+    let Some(bytes) = wanted(policy) else { return Ok(None) };
     let Some(recordings) = backends.recordings() else {
         let text = "the session must be recorded (browser.recording), and this server keeps no recordings";
         return Err(Error::internal(text, "no place for recordings is set up"));
     };
-    let (session, bytes) = (id.clone(), policy.browser.recording_bytes);
+    let session = id.clone();
     let sink = off_thread(recordings, move |all| all.create(&session)).await?;
     Ok(Some(Recording { sink, bytes }))
 }
@@ -37,14 +42,30 @@ pub(super) async fn forget(backends: &Backends, id: &SessionId) {
     }
 }
 
+/// Counts the recordings that are there. For the start of a server, when no session lives.
+pub(super) async fn count(backends: &Backends, store: &Arc<dyn Store>, book: &Book) -> Result<(), Error> {
+    let Some(recordings) = backends.recordings() else { return Ok(()) };
+    for id in off_thread(Arc::clone(&recordings), |all| all.sessions()).await? {
+        let (session, wanted) = (id.clone(), id.clone());
+        let owner = records::ask(store, move |store| store.get(&wanted)).await?.map(|found| found.owner);
+        let found = off_thread(Arc::clone(&recordings), move |all| all.summary(&session)).await?;
+        if let (Some(owner), Some(summary)) = (owner, found) {
+            book.keep(&id, &owner, summary.bytes());
+        }
+    }
+    Ok(())
+}
+
 /// Removes recordings whose session has no record any more.
-pub(super) async fn sweep(backends: &Backends, store: &Arc<dyn Store>) -> Result<(), Error> {
+pub(super) async fn sweep(backends: &Backends, store: &Arc<dyn Store>, book: &Book) -> Result<(), Error> {
     let Some(recordings) = backends.recordings() else { return Ok(()) };
     let there = off_thread(Arc::clone(&recordings), |all| all.sessions()).await?;
     for id in there {
         let session = id.clone();
         if records::ask(store, move |store| store.get(&session)).await?.is_none() {
-            off_thread(Arc::clone(&recordings), move |all| all.remove(&id)).await?;
+            let gone = id.clone();
+            off_thread(Arc::clone(&recordings), move |all| all.remove(&gone)).await?;
+            book.drop_kept(&id);
         }
     }
     Ok(())

@@ -4,13 +4,14 @@
 //!   start ─▶ kind, policy, limits ─▶ token: first? ──no──▶ wait for the first
 //!                                   │yes
 //!                                   ▼
-//!             place in the table ─▶ Store::insert ─▶ driver ─▶ backend.start ─▶ Ready
+//!    place in table and quotas ─▶ Store::insert ─▶ driver ─▶ backend.start ─▶ Ready
 //!                                                        └─ failed ─▶ Store::forget
 //! ```
 
 use super::backends::{Backends, Tier};
+use super::counted::Counted;
 use super::driver::Birth;
-use super::live::{Handle, Live, View};
+use super::live::{Handle, Live, NoPlace, View};
 use super::refusal;
 use super::state::{Phase, Refusal};
 use super::tokens::{Claim, Tokens};
@@ -21,6 +22,7 @@ use super::{
 use crate::error::Error;
 use crate::id::{Principal, SandboxId, SessionId};
 use crate::policy::Policy;
+use crate::quota::Book;
 use crate::store::{Store, StoredSession};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -39,6 +41,7 @@ pub(super) struct Starter {
     pub(super) config: Arc<ManagerConfig>,
     pub(super) live: Arc<Live>,
     pub(super) tokens: Arc<Tokens>,
+    pub(super) book: Arc<Book>,
 }
 
 /// A request that has passed its checks.
@@ -175,12 +178,17 @@ impl Starter {
         });
         let handle = Arc::new(Handle {
             key: request.key,
-            owner: who,
+            owner: who.clone(),
             policy: Arc::clone(&policy),
             requests: asking,
             view: watching,
         });
-        let place = self.live.enter(&id, handle, &self.config)?;
+        let recorded = recordings::wanted(&policy);
+        let seat = || self.book.admit(&who, recorded.unwrap_or_default());
+        let place = self.live.enter(&id, handle, &self.config, seat).map_err(|none| match none {
+            NoPlace::Server(error) => error,
+            NoPlace::Quota(up) => up.error(self.backends.desk(), "a session"),
+        })?;
         records::ask(&self.store, move |store| store.insert(&stored)).await?;
         let order = match recordings::begin(&self.backends, &policy, &id).await {
             Ok(recording) => order.recorded(recording),
@@ -189,7 +197,15 @@ impl Starter {
 
         let (starter, answer) = oneshot::channel();
         let (store, config) = (Arc::clone(&self.store), Arc::clone(&self.config));
-        Birth { record, policy, order, store, config, expires, place, requests, view, starter }.spawn();
+        let counted = Counted {
+            owner: who,
+            book: Arc::clone(&self.book),
+            desk: Arc::clone(self.backends.desk()),
+            store: Arc::clone(&store),
+            recordings: recorded.and_then(|_| self.backends.recordings()),
+        };
+        Birth { record, policy, order, store, config, counted, expires, place, requests, view, starter }
+            .spawn();
         let result = answer.await.unwrap_or_else(|_| Err(refusal::broke_off("the start of the session")));
         match result {
             Ok(record) => Ok(record),

@@ -3,6 +3,7 @@
 use crate::error::{Error, Kind};
 use crate::id::{Principal, SandboxId, SessionId};
 use crate::lock::lock;
+use crate::quota::CpuRecord;
 use crate::session::{EndReason, ListQuery, Page, Status};
 use crate::store::{Store, StoredSession};
 use std::sync::Mutex;
@@ -13,6 +14,7 @@ use std::time::SystemTime;
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     sessions: Mutex<Vec<StoredSession>>,
+    cpu: Mutex<Vec<CpuRecord>>,
     broken: AtomicBool,
     full: AtomicBool,
 }
@@ -146,6 +148,23 @@ impl Store for MemoryStore {
             all.retain(|s| s.record.status == Status::Ready || s.record.updated >= before);
             had - all.len()
         })
+    }
+
+    fn add_cpu(&self, records: &[CpuRecord], first: u64) -> Result<(), Error> {
+        self.change(|_| {
+            let mut all = lock(&self.cpu);
+            for record in records {
+                match all.iter_mut().find(|known| known.owner == record.owner && known.slot == record.slot) {
+                    Some(known) => known.cpu += record.cpu,
+                    None => all.push(record.clone()),
+                }
+            }
+            all.retain(|record| record.slot >= first);
+        })
+    }
+
+    fn cpu_since(&self, first: u64) -> Result<Vec<CpuRecord>, Error> {
+        self.with(|_| lock(&self.cpu).iter().filter(|record| record.slot >= first).cloned().collect())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::id::{Principal, SandboxId, SessionId};
+use crate::quota::CpuRecord;
 use crate::session::{EndReason, ListQuery, SessionRecord, Status};
 use crate::store::{Store, StoredSession};
 use std::time::{Duration, SystemTime};
@@ -50,7 +51,8 @@ pub fn check_store(store: &dyn Store) -> Result<(), Error> {
     records_come_back_as_they_were(store)?;
     an_end_is_final(store)?;
     lists_are_stable_pages(store)?;
-    only_old_ends_are_pruned(store)
+    only_old_ends_are_pruned(store)?;
+    cpu_time_adds_up_and_leaves(store)
 }
 
 fn records_come_back_as_they_were(store: &dyn Store) -> Result<(), Error> {
@@ -153,4 +155,25 @@ fn only_old_ends_are_pruned(store: &dyn Store) -> Result<(), Error> {
     assert_eq!(store.get(&id("C4")?)?, None);
     assert!(store.get(&id("C1")?)?.is_some(), "a session that lives is kept however old it is");
     Ok(())
+}
+
+fn cpu_time_adds_up_and_leaves(store: &dyn Store) -> Result<(), Error> {
+    let other = Principal { tenant: "elsewhere".into(), ..me() };
+    let record = |owner: &Principal, slot, millis| CpuRecord {
+        owner: owner.clone(),
+        slot,
+        cpu: Duration::from_millis(millis),
+    };
+    let sorted = |first| -> Result<Vec<CpuRecord>, Error> {
+        let mut found = store.cpu_since(first)?;
+        found.sort_by(|a, b| (a.slot, &a.owner.tenant).cmp(&(b.slot, &b.owner.tenant)));
+        Ok(found)
+    };
+    store.add_cpu(&[record(&me(), 5, 1500), record(&other, 5, 10), record(&me(), 6, 1)], 0)?;
+    store.add_cpu(&[record(&me(), 5, 700)], 0)?;
+    assert_eq!(sorted(0)?, [record(&other, 5, 10), record(&me(), 5, 2200), record(&me(), 6, 1)]);
+    assert_eq!(sorted(6)?, [record(&me(), 6, 1)]);
+    store.add_cpu(&[], 6)?;
+    assert_eq!(sorted(0)?, [record(&me(), 6, 1)], "what does not count any more is dropped");
+    store.add_cpu(&[], 7)
 }

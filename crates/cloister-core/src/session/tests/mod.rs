@@ -3,6 +3,7 @@
 mod calls;
 mod copies;
 mod endings;
+mod quotas;
 mod starts;
 
 use super::{
