@@ -1,6 +1,7 @@
 //! Embeds the repository's policies, so that an executable that is copied alone still has them.
 //!
-//! Writes `OUT_DIR/embedded.rs`: two tables of (path below `policies/`, text), one of TOML and one of system call lists.
+//! Writes `OUT_DIR/embedded.rs`: tables of (path below `policies/`, text): TOML, system call lists, access policies and
+//! their schema.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,8 @@ fn main() -> io::Result<()> {
     let mut text = String::new();
     table(&mut text, "POLICIES", &policies, "", "toml")?;
     table(&mut text, "SECCOMP", &policies, "seccomp", "json")?;
+    table(&mut text, "ACCESS", &policies, "access", "cedar")?;
+    table(&mut text, "ACCESS_SCHEMA", &policies, "access", "cedarschema")?;
     fs::write(variable("OUT_DIR")?.join("embedded.rs"), text)
 }
 

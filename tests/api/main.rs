@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "the modules of a test are its whole world")]
 #![allow(missing_docs, reason = "names of tests are sentences")]
 
+mod access;
 mod auth;
 mod aws;
 mod browser;

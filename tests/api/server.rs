@@ -73,6 +73,17 @@ impl Setup {
         self
     }
 
+    /// A further change of the gateway's settings.
+    pub fn gateway_too(mut self, change: impl FnOnce(&mut GatewayConfig) + 'static) -> Self {
+        let before = self.gateway.take();
+        self.gateway(move |config| {
+            if let Some(before) = before {
+                before(config);
+            }
+            change(config);
+        })
+    }
+
     /// A server that wants a key, and knows one: this token's.
     pub fn token(self, token: &'static str) -> Self {
         self.keys(&TestKeys::with_token(token))

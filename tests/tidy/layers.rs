@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::{Table, Value};
 
 /// The crates below `crates/`, and which of each other they may use.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
+    ("cloister-access", &["cloister-core", "cloister-gateway"]),
     ("cloister-browser", &["cloister-core"]),
     ("cloister-core", &[]),
     ("cloister-jail", &[]),
@@ -14,7 +15,14 @@ const ARROWS: [(&str, &[&str]); 7] = [
     ("cloister-gateway", &["cloister-core"]),
     (
         "cloister",
-        &["cloister-browser", "cloister-core", "cloister-gateway", "cloister-jail", "cloister-process"],
+        &[
+            "cloister-access",
+            "cloister-browser",
+            "cloister-core",
+            "cloister-gateway",
+            "cloister-jail",
+            "cloister-process",
+        ],
     ),
 ];
 
@@ -33,7 +41,9 @@ const CORE: [&str; 10] = [
 ];
 
 /// Dependencies with a home: which crates may name them.
-const HOMES: [(&str, &[&str]); 19] = [
+const HOMES: [(&str, &[&str]); 21] = [
+    ("cedar-policy", &["cloister-access"]),
+    ("miette", &["cloister-access"]),
     ("chromiumoxide_types", &["cloister-browser"]),
     ("axum", &["cloister-gateway"]),
     ("tower", &["cloister-gateway"]),
@@ -212,6 +222,7 @@ fn unsafe_code_stands_in_the_named_files_with_a_reason_for_each_block() {
 #[test]
 fn crates_without_system_calls_forbid_unsafe_code() {
     for entry in [
+        "cloister-access/src/lib.rs",
         "cloister-core/src/lib.rs",
         "cloister-gateway/src/lib.rs",
         "cloister-process/src/lib.rs",
@@ -220,6 +231,22 @@ fn crates_without_system_calls_forbid_unsafe_code() {
         let text = read(&format!("crates/{entry}"));
         assert!(text.lines().any(|line| line == "#![forbid(unsafe_code)]"), "{entry}");
     }
+}
+
+#[test]
+fn sessions_are_started_and_called_only_after_the_question_whether_the_caller_may() {
+    let asks = "crates/cloister-gateway/src/auth/calls.rs";
+    let found: Vec<_> = files()
+        .into_iter()
+        .filter(|file| file.path.starts_with("crates/cloister-gateway/src/") && file.path != asks)
+        .filter(|file| {
+            let text: String = file.text.split_whitespace().collect();
+            ["start", "fork", "invoke"].iter().any(|what| text.contains(&format!("manager().{what}(")))
+        })
+        .map(|file| file.path)
+        .collect();
+    assert!(found.is_empty(), "{asks} has these, with the question before them: {found:#?}");
+    assert_eq!(read(asks).matches("gateway.manager().").count(), 3);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What an installation decides about its doors.
 
-use crate::auth::{Auth, Issuer};
+use crate::auth::{Access, Auth, Issuer};
+use crate::peer::Relayed;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,10 @@ pub struct GatewayConfig {
     pub auth: Auth,
     /// Whose tokens are good besides keys that were issued here. Default nobody's; without [`Auth::On`] it does not count.
     pub issuer: Option<Arc<Issuer>>,
+    /// Who decides what callers may do, and what becomes of it. Default by roles alone, enforced.
+    pub access: Access,
+    /// Connections of a TLS door in this process, so that its clients are seen with their own addresses.
+    pub relayed: Relayed,
     /// The URL under which clients reach this server, without a slash at the end. Used in advice and in
     /// native `url` members; empty makes those relative.
     pub public_url: String,
@@ -63,6 +68,8 @@ impl GatewayConfig {
             allowed_origins: Vec::new(),
             auth: Auth::Off,
             issuer: None,
+            access: Access::default(),
+            relayed: Relayed::default(),
             public_url: String::new(),
             tls_port: None,
             version: Version { version: env!("CARGO_PKG_VERSION").into(), commit: None },

@@ -5,6 +5,7 @@
 //! ```
 
 use crate::auth::{Action, Auth, Caller, Presigned, Resource, authorize};
+use crate::peer::Peer;
 use crate::state::Gateway;
 use crate::wire_error::Refusal;
 use crate::{agentcore, auth, host_check, live_view, native};
@@ -84,6 +85,8 @@ async fn admit(gateway: &Gateway, native: bool, request: &mut Request) -> Result
         let who = auth::identify(gateway, request, Presigned::Refused).await;
         who.map_err(|denied| denied.refusal(native))?
     };
+    let source = request.extensions().get::<Peer>().map(|peer| gateway.config().relayed.origin(peer.0));
+    let caller = Caller { source, ..caller };
     request.extensions_mut().insert(caller.principal.clone());
     request.extensions_mut().insert(caller);
     Ok(())
@@ -112,14 +115,14 @@ fn cut_at_the_end_of_its_key(gateway: &Gateway, caller: &Caller, response: Respo
 }
 
 /// The middleware around each native route: whether the caller may do what the route does.
-pub(crate) async fn permit(action: Action, request: Request, next: Next) -> Response<Body> {
+pub(crate) async fn permit(gateway: Gateway, action: Action, request: Request, next: Next) -> Response<Body> {
     let path = request.uri().path();
     let session = path.strip_prefix("/v1/sessions/").or_else(|| live_view::place(path).map(|(_, id)| id));
     let session = session.and_then(|rest| rest.split('/').next());
     let resource = session.map_or(Resource::Server, Resource::Session);
     let allowed = match request.extensions().get::<Caller>() {
-        Some(caller) => authorize(caller, action, resource),
-        None if action == Action::Public => Ok(()),
+        _ if action == Action::Public => Ok(()),
+        Some(caller) => authorize(&gateway, caller, action, resource),
         None => {
             Err(Error::internal("the request could not be answered", "no caller on a route that needs one"))
         }

@@ -27,6 +27,7 @@ mod live_view;
 mod mime;
 mod native;
 mod pages;
+mod peer;
 mod percent;
 mod serve;
 mod socket;
@@ -35,14 +36,22 @@ mod steps;
 mod timestamp;
 mod wire_error;
 
+pub use auth::{Access, AccessMode, Action, Authorizer, ByRole, Decision, Details, Query, Refused, Resource};
 pub use auth::{Auth, BadKeySet, Grant, Issuer, IssuerSettings, Keys, Role, SigningKey, Tenant};
 pub use config::{GatewayConfig, Version};
+pub use peer::{Relayed, RelayedConnection};
 pub use serve::serve;
 pub use state::Gateway;
 pub use timestamp::iso8601;
 
 use cloister_core::session::manager::SessionManager;
 use std::sync::Arc;
+
+/// Every route and operation as method, path and what its caller wants to do, as the first question about it says.
+pub fn routes() -> Vec<(&'static str, &'static str, Action)> {
+    let native = native::ROUTES.iter().map(|route| (route.method, route.path, route.action));
+    native.chain(agentcore::routes()).collect()
+}
 
 /// Both doors as one axum router, for embedding. [`serve`] adds what only a connection can have: timeouts,
 /// limits of the head, and a graceful end.
@@ -51,7 +60,7 @@ pub fn router(manager: Arc<SessionManager>, config: GatewayConfig) -> axum::Rout
 }
 
 fn gateway_router(gateway: Gateway) -> axum::Router {
-    native::router()
+    native::router(&gateway)
         .fallback(agentcore::dispatch)
         .method_not_allowed_fallback(native::method_not_allowed)
         .layer(axum::extract::DefaultBodyLimit::disable())

@@ -6,6 +6,7 @@
 //! shutdown ─▶ readyz 503, new requests refused, WebSockets closed ─▶ requests finish, at most `drain` ─▶ sessions end ─▶ return
 //! ```
 
+use crate::peer::Peer;
 use crate::socket::{self, Socket};
 use crate::state::Gateway;
 use axum::body::Body;
@@ -126,7 +127,11 @@ async fn connection(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY was refused");
     }
-    let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+    let peer = stream.peer_addr().ok().map(Peer);
+    let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
         // Boxed, because the socket can be had back from futures that may move only.
         Box::pin(router.clone().oneshot(request.map(Body::new)))
     });

@@ -23,7 +23,7 @@
 //! jwks = "https://id.example/.well-known/jwks.json"
 //! ```
 
-use cloister_gateway::Role;
+use cloister_gateway::{AccessMode, Role};
 use cloister_process::EngineRoom;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -56,6 +56,34 @@ pub(crate) struct Config {
     pub(crate) auth: Auth,
     /// Engines of the wasm tier.
     pub(crate) wasm: Wasm,
+    /// Who may do what.
+    pub(crate) access: Access,
+}
+
+/// `[access]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Access {
+    /// What becomes of a denial. Default `enforce`.
+    pub(crate) mode: Mode,
+}
+
+/// A mode in the file.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Mode {
+    #[default]
+    Enforce,
+    LogOnly,
+}
+
+impl From<Mode> for AccessMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Enforce => Self::Enforce,
+            Mode::LogOnly => Self::LogOnly,
+        }
+    }
 }
 
 /// `[auth]`.
@@ -409,6 +437,7 @@ mod tests {
             "[interpreters.x]",
             "[interpreters.'../x']\npolicy = 'a'",
             "[interpreters.'']\npolicy = 'a'",
+            "[access]\nmode = 'off'",
         ] {
             let error = parse(bad).unwrap_err().to_string();
             assert!(error.starts_with("cloister.toml: "), "{bad}: {error}");

@@ -1,8 +1,8 @@
 //! cloister: a code interpreter of your own.
 //!
 //! ```text
-//!   cli ──┬─ serve ─▶ data_dir · config · policies · keys ─▶ registry (backends) ─▶ SessionManager ─▶ gateway
-//!         │                                              └─ egress (the proxy that sandboxes see)
+//!   cli ──┬─ serve ─▶ data_dir · config · policies · access · keys ─▶ registry (backends) ─▶ SessionManager ─▶ gateway
+//!         │                                                       └─ egress (the proxy that sandboxes see)
 //!         ├─ run · exec · ls · cp · stop ─▶ client ─▶ the native door of a running server
 //!         └─ env · doctor · policy · image · version
 //! ```
@@ -10,6 +10,7 @@
 //! INVARIANT: `main` starts no thread. The server does its set-up first and its runtime afterwards.
 #![forbid(unsafe_code)]
 
+mod access;
 mod cli;
 mod client;
 mod config;

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The repository's files, as build.rs found them.
-mod embedded {
+pub(crate) mod embedded {
     include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
 }
 
@@ -181,7 +181,7 @@ pub(crate) fn read(path: &Path) -> Result<String, PoliciesError> {
     fs::read_to_string(path).map_err(|source| PoliciesError::Read { path: path.to_owned(), source })
 }
 
-fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, PoliciesError> {
+pub(crate) fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, PoliciesError> {
     let io = |source| PoliciesError::Read { path: folder.to_owned(), source };
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(io)? {
@@ -194,7 +194,7 @@ fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, PoliciesError> 
     Ok(found)
 }
 
-fn check_writable(path: &Path) -> Result<(), PoliciesError> {
+pub(crate) fn check_writable(path: &Path) -> Result<(), PoliciesError> {
     let metadata =
         fs::metadata(path).map_err(|source| PoliciesError::Read { path: path.to_owned(), source })?;
     if metadata.mode() & 0o002 == 0 { Ok(()) } else { Err(PoliciesError::Writable(path.to_owned())) }

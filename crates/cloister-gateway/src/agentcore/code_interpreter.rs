@@ -12,6 +12,7 @@ use super::sessions::{self, Target, invoke_options, json, status_name, without};
 use super::validate::Incoming;
 use super::{error, tool_call};
 use crate::answer::{Answer, collect};
+use crate::auth::calls;
 use crate::fingerprint;
 use crate::json::Json;
 use crate::state::Gateway;
@@ -57,11 +58,7 @@ struct Got<'a> {
 }
 
 /// `StartCodeInterpreterSession`
-pub(super) async fn start(
-    gateway: &Gateway,
-    who: &Principal,
-    incoming: &Incoming<'_>,
-) -> Result<Response<Body>, Error> {
+pub(super) async fn start(gateway: &Gateway, incoming: &Incoming<'_>) -> Result<Response<Body>, Error> {
     let Target { identifier, key } = target(gateway, incoming)?;
     let body = incoming.body;
     let files = "Leave it out, and put files into the session with writeFiles";
@@ -77,7 +74,7 @@ pub(super) async fn start(
         client_token: text("clientToken"),
         fingerprint: fingerprint::of(&[key], body, &["clientToken"]),
     };
-    let record = gateway.manager().start(who, request).await?;
+    let record = calls::start(gateway, incoming.caller, request).await?;
     Ok(json(&Started {
         // As this request wrote it, also when a token leads to a session that was started under the other
         // spelling.
@@ -107,11 +104,7 @@ pub(super) async fn get(
 }
 
 /// `InvokeCodeInterpreter`
-pub(super) async fn invoke(
-    gateway: &Gateway,
-    who: &Principal,
-    incoming: &Incoming<'_>,
-) -> Result<Response<Body>, Error> {
+pub(super) async fn invoke(gateway: &Gateway, incoming: &Incoming<'_>) -> Result<Response<Body>, Error> {
     let key = target(gateway, incoming)?.key;
     let header = |name: &str| incoming.headers.get(name).and_then(|value| value.to_str().ok());
     // Optional in the model, and without it there is nothing to call.
@@ -119,7 +112,7 @@ pub(super) async fn invoke(
     let policy = gateway.manager().policy(key);
     let call = tool_call::parse(incoming.body, policy.as_deref())?;
     let options = invoke_options(incoming, fingerprint::of(&[key], incoming.body, &[]))?;
-    let invocation = gateway.manager().invoke(who, Some(key), &id, call, options).await?;
+    let invocation = calls::invoke(gateway, incoming.caller, Some(key), &id, call, options).await?;
     let context = Context { policy, files_url: crate::native::files_url(gateway.config(), &id) };
     let mut running: Running = Box::pin(collect(invocation));
     let body = match timeout(gateway.config().first_byte, &mut running).await {

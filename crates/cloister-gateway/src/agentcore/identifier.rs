@@ -42,6 +42,13 @@ pub(crate) fn key(kind: SessionKind, identifier: &str) -> Result<&str, Error> {
     found.map(|key| key.as_str()).ok_or_else(bad)
 }
 
+/// The key in an identifier of whatever kind; what is none stays as it is. For policies, before the identifier is checked.
+pub(crate) fn bare(identifier: &str) -> &str {
+    key(SessionKind::Code, identifier)
+        .or_else(|_| key(SessionKind::Browser, identifier))
+        .unwrap_or(identifier)
+}
+
 fn forms(resource: &str) -> Option<Regex> {
     let arn = "arn:aws(?:-[a-z]+)*:bedrock-agentcore:[a-z0-9-]+:(?:aws|[0-9]{12})";
     Regex::new(&format!("^(?:{arn}:{resource}(?:-custom)?/)?([A-Za-z][A-Za-z0-9_.-]{{0,99}})$")).ok()

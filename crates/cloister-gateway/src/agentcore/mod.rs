@@ -47,6 +47,12 @@ pub(crate) use stream::Endpoints;
 pub(crate) use stream::PATHS as STREAMS;
 pub(crate) use tool_call::runtime_of;
 
+/// Method, path and action of every operation and stream.
+pub(crate) fn routes() -> impl Iterator<Item = (&'static str, &'static str, Action)> {
+    let operations = operations::ROWS.iter().map(|row| (row.method, row.uri, row.op.action()));
+    operations.chain(stream::PATHS.iter().map(|path| ("GET", *path, Action::CdpCall)))
+}
+
 /// Answers every request that is no route of the native door.
 pub(crate) async fn dispatch(
     State(gateway): State<Gateway>,
@@ -97,7 +103,7 @@ async fn answer(gateway: &Gateway, caller: &Caller, request: Request) -> Result<
     };
     // Before the body: whoever may not do it need not send it.
     let named = labels.first().map_or("", |(_, text)| text.as_str());
-    authorize(caller, row.op.action(), Resource::Interpreter(named))?;
+    authorize(gateway, caller, row.op.action(), Resource::Interpreter(identifier::bare(named)))?;
     let held = body::read_json(gateway, &parts, body).await?;
     let json = Json::parse(body::or_empty(&held.bytes))?;
     let query = percent::decode_query(parts.uri.query().unwrap_or_default())
@@ -111,23 +117,24 @@ async fn run(gateway: &Gateway, row: &Row, incoming: &Incoming<'_>) -> Result<Re
     // Ours, and not of the model: page actions in place of a stream's status.
     if row.op == Op::UpdateBrowserStream && incoming.body.get("action").is_some() {
         authorize(
+            gateway,
             incoming.caller,
             Action::Act,
             Resource::Session(incoming.query("sessionId").unwrap_or_default()),
         )?;
-        return Ok(browser::perform(gateway, who, incoming).await?);
+        return Ok(browser::perform(gateway, incoming).await?);
     }
     let shapes = model::served(row.name).ok_or_else(|| {
         Error::internal("the operation's tables are missing", format!("no shapes for {}", row.name))
     })?;
     validate::check(shapes, incoming)?;
     let answer = match row.op {
-        Op::StartCodeInterpreterSession => code_interpreter::start(gateway, who, incoming).await,
+        Op::StartCodeInterpreterSession => code_interpreter::start(gateway, incoming).await,
         Op::GetCodeInterpreterSession => code_interpreter::get(gateway, who, incoming).await,
         Op::ListCodeInterpreterSessions => records::list(gateway, who, SessionKind::Code, incoming).await,
         Op::StopCodeInterpreterSession => records::stop(gateway, who, SessionKind::Code, incoming).await,
-        Op::InvokeCodeInterpreter => code_interpreter::invoke(gateway, who, incoming).await,
-        Op::StartBrowserSession => browser::start(gateway, who, incoming).await,
+        Op::InvokeCodeInterpreter => code_interpreter::invoke(gateway, incoming).await,
+        Op::StartBrowserSession => browser::start(gateway, incoming).await,
         Op::GetBrowserSession => browser::get(gateway, who, incoming).await,
         Op::ListBrowserSessions => records::list(gateway, who, SessionKind::Browser, incoming).await,
         Op::StopBrowserSession => records::stop(gateway, who, SessionKind::Browser, incoming).await,

@@ -31,12 +31,12 @@ impl Op {
     /// What its caller wants to do.
     pub(crate) fn action(self) -> Action {
         match self {
-            Self::StartCodeInterpreterSession | Self::StartBrowserSession => Action::StartSession,
+            Self::StartCodeInterpreterSession | Self::StartBrowserSession => Action::Start,
             Self::GetCodeInterpreterSession | Self::GetBrowserSession => Action::GetSession,
             Self::ListCodeInterpreterSessions | Self::ListBrowserSessions => Action::ListSessions,
             Self::StopCodeInterpreterSession | Self::StopBrowserSession => Action::StopSession,
             Self::InvokeCodeInterpreter => Action::Invoke,
-            Self::UpdateBrowserStream => Action::Control,
+            Self::UpdateBrowserStream => Action::ControlBrowser,
             Self::InvokeBrowser => Action::Act,
         }
     }

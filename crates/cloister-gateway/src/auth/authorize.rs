@@ -1,114 +1,154 @@
 //! Whether a caller may do something: the one function that says so.
+//!
+//! ```text
+//! authorize ─▶ Authorizer::decide ─┬─ Allow ─▶ Ok
+//!                                  └─ Deny ─▶ mode ─┬─ enforce ─▶ Desk: id, audit log ─▶ AccessDenied with the id
+//!                                                   └─ log-only ─▶ a log line ─▶ Ok
+//! ```
 
-use super::{Caller, Role};
+use super::access::{AccessMode, Action, Decision, Details, Query, Refused, Resource};
+use super::{Caller, now, roles};
+use crate::config::GatewayConfig;
+use crate::state::Gateway;
+use cloister_core::denial::{Denial, Denials as _, Layer};
 use cloister_core::error::{Error, Kind};
 
-/// What somebody wants to do. Every route and operation names one, and does not compile without.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// What is for everybody and needs no caller: whether the server lives, the scripts of the live view's page.
-    Public,
-    /// Read what the server says of itself.
-    ReadServer,
-    /// Start a session.
-    StartSession,
-    /// List one's sessions.
-    ListSessions,
-    /// Look at a session.
-    GetSession,
-    /// Stop a session.
-    StopSession,
-    /// Run code, commands and file tools; start and stop background tasks.
-    Invoke,
-    /// List and fetch files.
-    ReadFiles,
-    /// Write and remove files.
-    WriteFiles,
-    /// Drive a browser by actions.
-    Act,
-    /// Speak CDP to a browser.
-    Connect,
-    /// Watch a browser, live or recorded.
-    Watch,
-    /// Take a browser over from automation, or let automation have it.
-    Control,
+/// Fails if `caller` may not do this, as far as a request's head says what it is.
+pub(crate) fn authorize(
+    gateway: &Gateway,
+    caller: &Caller,
+    action: Action,
+    resource: Resource<'_>,
+) -> Result<(), Error> {
+    authorize_with(gateway, caller, action, resource, Details::default())
 }
 
-/// With what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Resource<'a> {
-    /// The server itself.
-    Server,
-    /// A configured interpreter or browser, as the request names it.
-    Interpreter(&'a str),
-    /// A session, as the request names it. Whose it is, the session manager says: a foreign one does not exist.
-    Session(&'a str),
-}
-
-/// Fails if `caller` may not do this. What is not allowed is forbidden.
-///
-/// The resource does not count yet: roles are for everything that a principal has.
-pub(crate) fn authorize(caller: &Caller, action: Action, resource: Resource<'_>) -> Result<(), Error> {
-    let least = match action {
-        Action::Public
-        | Action::ReadServer
-        | Action::ListSessions
-        | Action::GetSession
-        | Action::ReadFiles
-        | Action::Watch => Role::Viewer,
-        Action::StartSession
-        | Action::StopSession
-        | Action::Invoke
-        | Action::WriteFiles
-        | Action::Act
-        | Action::Connect
-        | Action::Control => Role::User,
-    };
-    if caller.roles.iter().any(|role| *role >= least) {
+/// Fails if `caller` may not do exactly this. A denial is noted with what denied it.
+pub(crate) fn authorize_with(
+    gateway: &Gateway,
+    caller: &Caller,
+    action: Action,
+    resource: Resource<'_>,
+    details: Details<'_>,
+) -> Result<(), Error> {
+    let Some(Refused { rule, why, how }) = refused(gateway.config(), caller, action, resource, details)
+    else {
         return Ok(());
+    };
+    if enforced(gateway.config(), caller) {
+        let denial = Denial::new(Layer::Access, rule, action.word(), why, how).owner(&caller.principal);
+        return Err(Error::denied(Kind::AccessDenied, gateway.manager().desk().note(denial)));
     }
-    tracing::info!(principal = ?caller.principal, ?action, ?resource, "denied: no role allows it");
-    let roles: Vec<_> = caller.roles.iter().map(|role| role.word()).collect();
-    let has = if roles.is_empty() { "none".to_owned() } else { roles.join(", ") };
-    Err(Error::new(
-        Kind::AccessDenied,
-        format!(
-            "this needs the role {}, and the caller's is {has}; ask whoever issues keys for this server",
-            least.word()
-        ),
-    ))
+    let (who, action) = (&caller.principal, action.word());
+    tracing::info!(
+        tenant = who.tenant,
+        name = who.name,
+        action,
+        ?resource,
+        rule,
+        why,
+        "would be denied; the mode is log-only"
+    );
+    Ok(())
+}
+
+/// Whether `caller` may do this, for what is offered to it. Nothing is denied by it, so nothing is noted.
+pub(crate) fn may(config: &GatewayConfig, caller: &Caller, action: Action, resource: Resource<'_>) -> bool {
+    !enforced(config, caller) || refused(config, caller, action, resource, Details::default()).is_none()
+}
+
+/// Whether a denial is one. No policy and no mode can give rights to a credential that was given none.
+fn enforced(config: &GatewayConfig, caller: &Caller) -> bool {
+    config.access.mode == AccessMode::Enforce || caller.roles.is_empty()
+}
+
+fn refused(
+    config: &GatewayConfig,
+    caller: &Caller,
+    action: Action,
+    resource: Resource<'_>,
+    details: Details<'_>,
+) -> Option<Refused> {
+    if caller.roles.is_empty() {
+        return Some(Refused {
+            rule: "role".to_owned(),
+            why: format!("{} needs a role, and the caller has {}", action.word(), roles::words(&[])),
+            how: "Ask whoever issues keys for this server for one with a role".to_owned(),
+        });
+    }
+    let query = Query {
+        principal: &caller.principal,
+        roles: &caller.roles,
+        source: caller.source,
+        time: now(),
+        action,
+        resource,
+        details,
+    };
+    match config.access.authorizer.decide(&query) {
+        Decision::Allow => None,
+        Decision::Deny(refused) => Some(refused),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::access::{Access, Authorizer};
+    use super::super::keys::Role;
     use super::*;
+    use cloister_core::session::{Backends, Interpreters, ManagerConfig, SessionManager};
+    use cloister_core::testing::MemoryStore;
+    use std::sync::Arc;
 
-    fn may(roles: &[Role], action: Action) -> bool {
+    struct Nothing;
+
+    impl Authorizer for Nothing {
+        fn decide(&self, _: &Query<'_>) -> Decision {
+            Decision::Deny(Refused { rule: "closed".into(), why: "closed today".into(), how: "Wait".into() })
+        }
+    }
+
+    fn gateway(access: Access) -> Gateway {
+        let store = Arc::new(MemoryStore::new());
+        let (backends, interpreters) = (Backends::default(), Interpreters::new([]));
+        let manager = SessionManager::new(backends, store, interpreters, ManagerConfig::default());
+        Gateway::new(manager, GatewayConfig { access, ..GatewayConfig::new([1; 32]) })
+    }
+
+    fn asked(gateway: &Gateway, roles: &[Role], action: Action) -> Result<(), Error> {
         let caller = Caller { roles: roles.to_vec(), ..Caller::local() };
-        authorize(&caller, action, Resource::Server).is_ok()
+        let answer = authorize(gateway, &caller, action, Resource::Server);
+        assert_eq!(answer.is_ok(), may(gateway.config(), &caller, action, Resource::Server));
+        answer
     }
 
     #[test]
     fn who_only_looks_changes_nothing_and_who_has_no_role_does_not_even_look() {
-        for action in
-            [Action::ReadServer, Action::ListSessions, Action::GetSession, Action::ReadFiles, Action::Watch]
-        {
-            assert!(
-                may(&[Role::Viewer], action) && may(&[Role::User], action) && may(&[Role::Admin], action)
-            );
-            assert!(!may(&[], action), "{action:?}");
+        let gateway = gateway(Access::default());
+        for action in Action::ALL {
+            let looks =
+                ["Read", "List", "Get", "View", "Download"].iter().any(|w| action.word().starts_with(w));
+            let decides = matches!(action, Action::ReadAudit | Action::ChangePolicy);
+            let may = |roles: &[Role]| asked(&gateway, roles, *action).is_ok();
+            assert!(may(&[Role::Admin]), "{action:?}");
+            assert_eq!(may(&[Role::Viewer, Role::User]), !decides, "{action:?}");
+            assert_eq!(may(&[Role::Viewer]), (looks || *action == Action::Public) && !decides, "{action:?}");
+            assert!(!may(&[]), "{action:?}");
         }
-        for action in [
-            Action::StartSession,
-            Action::StopSession,
-            Action::Invoke,
-            Action::WriteFiles,
-            Action::Act,
-            Action::Connect,
-            Action::Control,
-        ] {
-            assert!(!may(&[Role::Viewer], action), "{action:?}");
-            assert!(may(&[Role::Viewer, Role::User], action) && may(&[Role::Admin], action));
+    }
+
+    #[test]
+    fn a_denial_that_is_only_logged_lets_everybody_on_who_has_a_role() {
+        for (mode, goes_on) in [(AccessMode::Enforce, false), (AccessMode::LogOnly, true)] {
+            let gateway = gateway(Access { authorizer: Arc::new(Nothing), mode });
+            let answer = asked(&gateway, &[Role::Viewer], Action::StartSession);
+            assert_eq!(answer.is_ok(), goes_on);
+            if let Err(error) = answer {
+                let denial = &error.denial.as_ref().unwrap().denial;
+                assert_eq!((denial.layer, denial.rule.as_str()), (Layer::Access, "closed"));
+                assert!(error.message.starts_with("cloister refused StartSession: closed today"), "{error}");
+            }
+            assert!(asked(&gateway, &[], Action::ListSessions).unwrap_err().message.contains("has none"));
         }
     }
 }

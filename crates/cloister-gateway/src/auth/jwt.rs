@@ -157,6 +157,7 @@ impl Issuer {
             principal: Principal { tenant, name },
             roles,
             key: None,
+            source: None,
             expires: Some(claims["exp"].as_u64().or_else(|| claims["exp"].as_f64().map(|at| at as u64))?),
         })
     }

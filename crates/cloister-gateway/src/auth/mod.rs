@@ -8,21 +8,28 @@
 //! Authorization: Bearer a.b.c ────────── jwt.rs  the issuer's keys ─────────────────────────────────────────────────┘
 //!
 //! Caller ─▶ authorize.rs: may it do this?      signature.rs (live_view/): links that a caller has made for people
+//!            ├ access.rs: question and answer, by cloister-access (Cedar) or roles.rs
+//!            └ calls.rs: asked once more when the body has said what exactly, then done
 //! ```
 //!
 //! Nothing is read from cookies, and nothing but a signature that expires from a query string: the rest would end up in other
 //! people's pages and in logs. Why a request is refused is told only as far as the request itself shows it; whether its key is
 //! unknown, revoked or expired, or the signature wrong, is one answer.
 
+pub(crate) mod access;
 mod authorize;
+pub(crate) mod calls;
 mod date;
 mod jwt;
 mod keys;
+mod roles;
 mod sigv4;
 
-pub(crate) use authorize::{Action, Resource, authorize};
+pub use access::{Access, AccessMode, Action, Authorizer, Decision, Details, Query, Refused, Resource};
+pub(crate) use authorize::{authorize, authorize_with, may};
 pub use jwt::{BadKeySet, Issuer, IssuerSettings, Tenant};
 pub use keys::{Grant, Keys, Role, SigningKey};
+pub use roles::ByRole;
 
 use crate::body;
 use crate::percent;
@@ -34,6 +41,7 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use cloister_core::Principal;
 use cloister_core::error::{Error, Kind};
 use sha2::{Digest, Sha256};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -61,17 +69,20 @@ pub(crate) struct Caller {
     pub(crate) key: Option<String>,
     /// When the credential ends, in seconds since 1970.
     pub(crate) expires: Option<u64>,
+    /// Where its request comes from, if that is known.
+    pub(crate) source: Option<IpAddr>,
 }
 
 impl Caller {
     /// Everybody, where no credential is needed.
     pub(crate) fn local() -> Self {
-        Self { principal: Principal::local(), roles: vec![Role::Admin], key: None, expires: None }
+        let principal = Principal::local();
+        Self { principal, roles: vec![Role::Admin], key: None, expires: None, source: None }
     }
 
     fn of(grant: Grant) -> Self {
         let Grant { id, principal, roles, expires } = grant;
-        Self { principal, roles, key: Some(id), expires }
+        Self { principal, roles, key: Some(id), expires, source: None }
     }
 }
 

@@ -11,7 +11,7 @@
 //! A link ends with the key of whoever made it.
 
 use super::signature::{self, Bad, Opened, Rights, Use};
-use crate::auth::{self, Action, Auth, Caller, Denied, Presigned, Resource, Role, authorize, now};
+use crate::auth::{self, Action, Auth, Caller, Denied, Presigned, Resource, Role, may, now};
 use crate::config::GatewayConfig;
 use crate::percent;
 use crate::state::Gateway;
@@ -66,6 +66,7 @@ pub(crate) async fn admit(
 ) -> Result<(Caller, Access), Refusal> {
     let uses: &[Use] = if place == Place::Page { &[Use::Link] } else { &[Use::Link, Use::Page] };
     if let Some((caller, rights)) = linked(gateway.config(), uses, session, request)? {
+        let rights = allowed(gateway.config(), &caller, session, rights);
         return Ok((caller, Access { rights }));
     }
     let presigned = if place == Place::Page { Presigned::Accepted } else { Presigned::Refused };
@@ -77,9 +78,18 @@ pub(crate) async fn admit(
         other => other,
     });
     let caller = caller.map_err(|denied| denied.refusal(true))?;
-    let may_control = authorize(&caller, Action::Control, Resource::Session(session)).is_ok();
-    let rights = if may_control { Rights::Control } else { Rights::View };
+    let rights = allowed(gateway.config(), &caller, session, Rights::Control);
     Ok((caller, Access { rights }))
+}
+
+/// The rights that a caller has of those that its credential speaks of.
+fn allowed(config: &GatewayConfig, caller: &Caller, session: &str, rights: Rights) -> Rights {
+    match rights {
+        Rights::Control if may(config, caller, Action::ControlBrowser, Resource::Session(session)) => {
+            Rights::Control
+        }
+        Rights::Control | Rights::View => Rights::View,
+    }
 }
 
 /// Judges a request for a stream of CDP clients.

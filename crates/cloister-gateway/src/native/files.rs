@@ -14,6 +14,7 @@ use super::ranges::{Wanted, wanted};
 use super::request::{Members, session_id};
 use super::view;
 use crate::answer::collect;
+use crate::auth::{Caller, calls};
 use crate::body::{self, FILE_LIMIT};
 use crate::state::Gateway;
 use crate::timestamp::http_date;
@@ -25,11 +26,11 @@ use axum::extract::{Extension, Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use cloister_core::SessionId;
 use cloister_core::command::{NewFile, ToolCall};
 use cloister_core::error::{Error, Kind};
 use cloister_core::event::Outcome;
 use cloister_core::session::InvokeOptions;
-use cloister_core::{Principal, SessionId};
 use futures_util::stream;
 use serde_json::{Value, json};
 use std::io;
@@ -41,7 +42,7 @@ const CHUNK: u64 = 4 << 20;
 /// `GET /v1/sessions/{id}/files?path=`
 pub(super) async fn list(
     State(gateway): State<Gateway>,
-    Extension(who): Extension<Principal>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Json<Value>, NativeError> {
@@ -53,7 +54,7 @@ pub(super) async fn list(
         members.bad("path", message);
     }
     members.finish()?;
-    let file = Target { gateway, who, id, path };
+    let file = Target { gateway, caller, id, path };
     match file.call(ToolCall::ListFiles { path: file.path.clone() }).await? {
         Outcome::Listing { entries, truncated } => {
             let config = file.gateway.config();
@@ -67,11 +68,11 @@ pub(super) async fn list(
 /// `GET` and `HEAD /v1/sessions/{id}/files/{path}`
 pub(super) async fn download(
     State(gateway): State<Gateway>,
-    Extension(who): Extension<Principal>,
+    Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Response, NativeError> {
     let (parts, _) = request.into_parts();
-    let file = Target::of(gateway, who, &parts.uri)?;
+    let file = Target::of(gateway, caller, &parts.uri)?;
     // The first look fetches nothing: it decides on the range, which the file's size decides on.
     let (version, _) = file.read(0, 0).await?;
     let Version { size, modified } = version;
@@ -122,13 +123,13 @@ pub(super) async fn download(
 /// `PUT /v1/sessions/{id}/files/{path}`
 pub(super) async fn upload(
     State(gateway): State<Gateway>,
-    Extension(who): Extension<Principal>,
+    Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Json<Value>, NativeError> {
     let (parts, body) = request.into_parts();
-    let file = Target::of(gateway, who, &parts.uri)?;
+    let file = Target::of(gateway, caller, &parts.uri)?;
     // A wrong session must not cost 100 MB of reading.
-    file.gateway.manager().get(&file.who, None, &file.id).await?;
+    file.gateway.manager().get(&file.caller.principal, None, &file.id).await?;
     let held = body::take(&file.gateway, &parts, body, FILE_LIMIT).await?;
     let size = held.bytes.len();
     let content = vec![NewFile { path: file.path.clone(), data: held.bytes.clone() }];
@@ -144,11 +145,11 @@ pub(super) async fn upload(
 /// `DELETE /v1/sessions/{id}/files/{path}`
 pub(super) async fn remove(
     State(gateway): State<Gateway>,
-    Extension(who): Extension<Principal>,
+    Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<StatusCode, NativeError> {
     let (parts, _) = request.into_parts();
-    let file = Target::of(gateway, who, &parts.uri)?;
+    let file = Target::of(gateway, caller, &parts.uri)?;
     match file.call(ToolCall::RemoveFiles { paths: vec![file.path.clone()] }).await? {
         Outcome::Removed { failed, .. } => match failed.into_iter().next() {
             None => Ok(StatusCode::NO_CONTENT),
@@ -163,26 +164,27 @@ pub(super) async fn remove(
 /// A file of a session, and who asks for it.
 struct Target {
     gateway: Gateway,
-    who: Principal,
+    caller: Caller,
     id: SessionId,
     path: String,
 }
 
 impl Target {
     /// From the path as it stood in the request line: split first, then decoded once.
-    fn of(gateway: Gateway, who: Principal, uri: &Uri) -> Result<Self, Error> {
+    fn of(gateway: Gateway, caller: Caller, uri: &Uri) -> Result<Self, Error> {
         let mut parts = uri.path().splitn(6, '/').skip(3);
         let (id, raw) = (parts.next().unwrap_or_default(), parts.nth(1).unwrap_or_default());
         let id = session_id(&percent::decode(id).unwrap_or_default())?;
         let path =
             percent::decode(raw).ok_or_else(|| Error::field("path", "must be UTF-8 in percent-encoding"))?;
         guest_path::relative(&path).map_err(|message| Error::field("path", message))?;
-        Ok(Self { gateway, who, id, path })
+        Ok(Self { gateway, caller, id, path })
     }
 
     async fn call(&self, tool: ToolCall) -> Result<Outcome, Error> {
         let invocation =
-            self.gateway.manager().invoke(&self.who, None, &self.id, tool, InvokeOptions::default()).await?;
+            calls::invoke(&self.gateway, &self.caller, None, &self.id, tool, InvokeOptions::default())
+                .await?;
         Ok(collect(invocation).await?.outcome)
     }
 

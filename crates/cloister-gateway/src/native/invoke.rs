@@ -5,6 +5,7 @@ use super::request::{Members, read, session_id};
 use super::{sse, view};
 use crate::agentcore::runtime_of;
 use crate::answer::{Answer, collect, lossy, notes};
+use crate::auth::{Caller, calls};
 use crate::config::GatewayConfig;
 use crate::fingerprint;
 use crate::state::Gateway;
@@ -12,11 +13,11 @@ use axum::Json;
 use axum::extract::{Extension, Path, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
+use cloister_core::SessionId;
 use cloister_core::command::{Language, Runtime, ToolCall};
 use cloister_core::error::{Error, Kind};
 use cloister_core::event::Outcome;
 use cloister_core::session::InvokeOptions;
-use cloister_core::{Principal, SessionId};
 use serde_json::{Map, Value, json};
 
 const LANGUAGES: &[(&str, Language)] = &[
@@ -30,7 +31,7 @@ const RUNTIMES: &[(&str, Runtime)] =
 /// The handler.
 pub(super) async fn invoke(
     State(gateway): State<Gateway>,
-    Extension(who): Extension<Principal>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, NativeError> {
@@ -40,7 +41,7 @@ pub(super) async fn invoke(
     let names = ["code", "language", "runtime", "clearContext", "command", "timeout", "stream"];
     let members = Members::of(&held, &names)?;
     // The session's own policy decides on the default runtime; a foreign or unknown session ends here.
-    let detail = gateway.manager().detail(&who, &id).await?;
+    let detail = gateway.manager().detail(&caller.principal, &id).await?;
     let call = call(&members, detail.policy.as_deref());
     let timeout = members.seconds("timeout");
     let streamed = members.flag("stream") || wants_events(&parts.headers);
@@ -51,7 +52,7 @@ pub(super) async fn invoke(
         fingerprint: fingerprint::of(&[], members.json(), &["stream"]),
         timeout,
     };
-    let invocation = gateway.manager().invoke(&who, None, &id, call, options).await?;
+    let invocation = calls::invoke(&gateway, &caller, None, &id, call, options).await?;
     if streamed {
         return Ok(sse::response(invocation, gateway, id, detail.record.tier));
     }

@@ -35,7 +35,7 @@ pub(super) async fn link(
     let seconds = members.whole("seconds", 1, LONGEST).unwrap_or(DEFAULT);
     members.finish()?;
     if rights == Rights::Control {
-        authorize(&caller, Action::Control, Resource::Session(&id))?;
+        authorize(&gateway, &caller, Action::ControlBrowser, Resource::Session(&id))?;
     }
     let (who, id) = (&caller.principal, session_id(&id)?);
     if let Err(gone) = gateway.manager().browser(who, None, &id).await

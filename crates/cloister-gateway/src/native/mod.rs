@@ -94,7 +94,7 @@ pub(crate) const ROUTES: &[Route] = &[
     Route {
         method: "POST",
         path: "/v1/sessions",
-        action: Action::StartSession,
+        action: Action::Start,
         handler: |method| on(method, sessions::start),
     },
     Route {
@@ -118,7 +118,7 @@ pub(crate) const ROUTES: &[Route] = &[
     Route {
         method: "POST",
         path: "/v1/sessions/{id}/fork",
-        action: Action::StartSession,
+        action: Action::Start,
         handler: |method| on(method, snapshots::fork),
     },
     Route {
@@ -148,7 +148,7 @@ pub(crate) const ROUTES: &[Route] = &[
     Route {
         method: "PUT",
         path: "/v1/sessions/{id}/stream",
-        action: Action::Control,
+        action: Action::ControlBrowser,
         handler: |method| on(method, browser::stream),
     },
     Route {
@@ -172,62 +172,67 @@ pub(crate) const ROUTES: &[Route] = &[
     Route {
         method: "POST",
         path: "/v1/sessions/{id}/live-view",
-        action: Action::Watch,
+        action: Action::ViewLive,
         handler: |method| on(method, live_view::link),
     },
     Route {
         method: "GET",
         path: LIVE_VIEW,
-        action: Action::Watch,
+        action: Action::ViewLive,
         handler: |method| on(method, viewer::page),
     },
     Route {
         method: "GET",
         path: STREAM,
-        action: Action::Watch,
+        action: Action::ViewLive,
         handler: |method| on(method, viewer::stream),
     },
-    Route { method: "GET", path: CONTROL, action: Action::Watch, handler: |method| on(method, viewer::show) },
+    Route {
+        method: "GET",
+        path: CONTROL,
+        action: Action::ViewLive,
+        handler: |method| on(method, viewer::show),
+    },
     Route {
         method: "POST",
         path: CONTROL,
-        action: Action::Control,
+        action: Action::ControlBrowser,
         handler: |method| on(method, viewer::control),
     },
     Route {
         method: "GET",
         path: PLAYER,
-        action: Action::Watch,
+        action: Action::ViewLive,
         handler: |method| on(method, viewer::recording),
     },
     Route {
         method: "GET",
         path: PLAYER_FRAME,
-        action: Action::Watch,
+        action: Action::ViewLive,
         handler: |method| on(method, viewer::recording_frame),
     },
     Route {
         method: "GET",
         path: PLAYER_EVENTS,
-        action: Action::Watch,
+        action: Action::ViewLive,
         handler: |method| on(method, viewer::recording_events),
     },
     Route {
         method: "GET",
         path: "/v1/sessions/{id}/recording",
-        action: Action::Watch,
+        action: Action::ViewLive,
         handler: |method| on(method, recording::show),
     },
     Route {
         method: "GET",
         path: "/v1/sessions/{id}/recording/frames/{n}",
-        action: Action::Watch,
+        action: Action::ViewLive,
         handler: |method| on(method, recording::frame),
     },
     Route {
         method: "GET",
         path: "/v1/sessions/{id}/recording/events",
-        action: Action::Watch,
+        action: Action::ViewLive,
         handler: |method| on(method, recording::events),
     },
     Route {
@@ -239,25 +244,25 @@ pub(crate) const ROUTES: &[Route] = &[
     Route {
         method: "GET",
         path: "/v1/sessions/{id}/files",
-        action: Action::ReadFiles,
+        action: Action::DownloadFile,
         handler: |method| on(method, files::list),
     },
     Route {
         method: "GET",
         path: FILE,
-        action: Action::ReadFiles,
+        action: Action::DownloadFile,
         handler: |method| on(method, files::download),
     },
     Route {
         method: "PUT",
         path: FILE,
-        action: Action::WriteFiles,
+        action: Action::UploadFile,
         handler: |method| on(method, files::upload),
     },
     Route {
         method: "DELETE",
         path: FILE,
-        action: Action::WriteFiles,
+        action: Action::UploadFile,
         handler: |method| on(method, files::remove),
     },
 ];
@@ -271,11 +276,11 @@ const PLAYER_EVENTS: &str = "/browser-streams/{browserId}/sessions/{sessionId}/l
 const FILE: &str = "/v1/sessions/{id}/files/{path}";
 
 /// The routes as axum has them.
-pub(crate) fn router() -> axum::Router<Gateway> {
+pub(crate) fn router(gateway: &Gateway) -> axum::Router<Gateway> {
     ROUTES.iter().fold(axum::Router::new(), |router, route| {
         let path = if route.path == FILE { "/v1/sessions/{id}/files/{*path}" } else { route.path };
-        let action = route.action;
-        let permit = from_fn(move |request, next| door::permit(action, request, next));
+        let (action, gateway) = (route.action, gateway.clone());
+        let permit = from_fn(move |request, next| door::permit(gateway.clone(), action, request, next));
         router.route(path, (route.handler)(filter(route.method)).route_layer(permit))
     })
 }

@@ -3,7 +3,7 @@
 use super::error::NativeError;
 use super::request::{Members, read, session_id};
 use super::{browser, view};
-use crate::auth::Caller;
+use crate::auth::{Caller, calls};
 use crate::config::GatewayConfig;
 use crate::cursor::{self, Scope};
 use crate::fingerprint;
@@ -26,7 +26,7 @@ const DEFAULT_BROWSER: &str = "aws.browser.v1";
 /// `POST /v1/sessions`
 pub(super) async fn start(
     State(gateway): State<Gateway>,
-    Extension(who): Extension<Principal>,
+    Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Response, NativeError> {
     let (parts, body) = request.into_parts();
@@ -48,7 +48,7 @@ pub(super) async fn start(
         fingerprint: fingerprint::of(&[], members.json(), &["clientToken"]),
     };
     members.finish()?;
-    let record = gateway.manager().start(&who, start).await?;
+    let record = calls::start(&gateway, &caller, start).await?;
     Ok(created(gateway.config(), &record))
 }
 

@@ -11,16 +11,17 @@ use super::invoke::unexpected;
 use super::request::{Members, read, session_id};
 use super::sessions::created;
 use crate::answer::collect;
+use crate::auth::{Caller, calls};
 use crate::fingerprint;
 use crate::state::Gateway;
 use axum::Json;
 use axum::extract::{Extension, Path, Request, State};
 use axum::response::Response;
+use cloister_core::SessionId;
 use cloister_core::command::ToolCall;
 use cloister_core::error::Error;
 use cloister_core::event::Outcome;
 use cloister_core::session::{ForkSession, InvokeOptions};
-use cloister_core::{Principal, SessionId};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ const CHECKPOINT: usize = 100;
 /// `POST /v1/sessions/{id}/fork`
 pub(super) async fn fork(
     State(gateway): State<Gateway>,
-    Extension(who): Extension<Principal>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, NativeError> {
@@ -46,14 +47,14 @@ pub(super) async fn fork(
         fingerprint: fingerprint::of(&["fork", id.as_str()], members.json(), &["clientToken"]),
     };
     members.finish()?;
-    let copy = gateway.manager().fork(&who, &id, fork).await?;
+    let copy = calls::fork(&gateway, &caller, &id, fork).await?;
     Ok(created(gateway.config(), &copy))
 }
 
 /// `POST /v1/sessions/{id}/checkpoint`
 pub(super) async fn checkpoint(
     State(gateway): State<Gateway>,
-    Extension(who): Extension<Principal>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Json<Value>, NativeError> {
@@ -61,7 +62,7 @@ pub(super) async fn checkpoint(
     let id = session_id(&id)?;
     let held = read(&gateway, &parts, body).await?;
     Members::of(&held, &[])?.finish()?;
-    match call(&gateway, &who, &id, ToolCall::Checkpoint).await? {
+    match call(&gateway, &caller, &id, ToolCall::Checkpoint).await? {
         Outcome::Checkpointed { checkpoint, bytes } => {
             Ok(Json(json!({ "checkpoint": checkpoint, "bytes": bytes })))
         }
@@ -72,7 +73,7 @@ pub(super) async fn checkpoint(
 /// `POST /v1/sessions/{id}/restore`
 pub(super) async fn restore(
     State(gateway): State<Gateway>,
-    Extension(who): Extension<Principal>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Json<Value>, NativeError> {
@@ -82,13 +83,13 @@ pub(super) async fn restore(
     let members = Members::of(&held, &["checkpoint"])?;
     let checkpoint = members.short("checkpoint", CHECKPOINT);
     members.finish()?;
-    match call(&gateway, &who, &id, ToolCall::Restore { checkpoint }).await? {
+    match call(&gateway, &caller, &id, ToolCall::Restore { checkpoint }).await? {
         Outcome::Restored { checkpoint } => Ok(Json(json!({ "checkpoint": checkpoint }))),
         other => Err(unexpected(&other).into()),
     }
 }
 
-async fn call(gateway: &Gateway, who: &Principal, id: &SessionId, tool: ToolCall) -> Result<Outcome, Error> {
-    let invocation = gateway.manager().invoke(who, None, id, tool, InvokeOptions::default()).await?;
+async fn call(gateway: &Gateway, caller: &Caller, id: &SessionId, tool: ToolCall) -> Result<Outcome, Error> {
+    let invocation = calls::invoke(gateway, caller, None, id, tool, InvokeOptions::default()).await?;
     Ok(collect(invocation).await?.outcome)
 }

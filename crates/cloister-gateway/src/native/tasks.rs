@@ -5,15 +5,16 @@ use super::invoke::unexpected;
 use super::request::{Members, read, session_id};
 use super::view;
 use crate::answer::collect;
+use crate::auth::{Caller, calls};
 use crate::state::Gateway;
 use axum::Json;
 use axum::extract::{Extension, Path, Request, State};
 use axum::http::StatusCode;
+use cloister_core::SessionId;
 use cloister_core::command::ToolCall;
 use cloister_core::error::{Error, Kind};
 use cloister_core::event::{Outcome, Task};
 use cloister_core::session::InvokeOptions;
-use cloister_core::{Principal, SessionId};
 use serde_json::Value;
 
 /// Longest task id that is looked for. Ours have 26 characters.
@@ -22,7 +23,7 @@ const TASK_ID: usize = 128;
 /// `POST /v1/sessions/{id}/tasks`
 pub(super) async fn start(
     State(gateway): State<Gateway>,
-    Extension(who): Extension<Principal>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<(StatusCode, Json<Value>), NativeError> {
@@ -35,7 +36,7 @@ pub(super) async fn start(
         members.bad("command", "must be there, without NUL characters");
     }
     members.finish()?;
-    match call(&gateway, &who, &id, ToolCall::StartCommandExecution { command }).await? {
+    match call(&gateway, &caller, &id, ToolCall::StartCommandExecution { command }).await? {
         Ok(task) => Ok((StatusCode::ACCEPTED, Json(view::task(&task)))),
         Err(message) => Err(Error::new(Kind::Conflict, message).into()),
     }
@@ -44,25 +45,25 @@ pub(super) async fn start(
 /// `GET /v1/sessions/{id}/tasks/{task}`
 pub(super) async fn get(
     State(gateway): State<Gateway>,
-    Extension(who): Extension<Principal>,
+    Extension(caller): Extension<Caller>,
     Path((id, task_id)): Path<(String, String)>,
 ) -> Result<Json<Value>, NativeError> {
-    known(&gateway, &who, &id, ToolCall::GetTask { task_id }).await
+    known(&gateway, &caller, &id, ToolCall::GetTask { task_id }).await
 }
 
 /// `DELETE /v1/sessions/{id}/tasks/{task}`
 pub(super) async fn stop(
     State(gateway): State<Gateway>,
-    Extension(who): Extension<Principal>,
+    Extension(caller): Extension<Caller>,
     Path((id, task_id)): Path<(String, String)>,
 ) -> Result<Json<Value>, NativeError> {
-    known(&gateway, &who, &id, ToolCall::StopTask { task_id }).await
+    known(&gateway, &caller, &id, ToolCall::StopTask { task_id }).await
 }
 
 /// A call about a task that must exist.
 async fn known(
     gateway: &Gateway,
-    who: &Principal,
+    caller: &Caller,
     id: &str,
     tool: ToolCall,
 ) -> Result<Json<Value>, NativeError> {
@@ -72,7 +73,7 @@ async fn known(
     {
         return Err(Error::new(Kind::NotFound, "there is no such task").into());
     }
-    match call(gateway, who, &id, tool).await? {
+    match call(gateway, caller, &id, tool).await? {
         Ok(task) => Ok(Json(view::task(&task))),
         Err(message) => Err(Error::new(Kind::NotFound, message).into()),
     }
@@ -81,11 +82,11 @@ async fn known(
 /// The task, or why the session refused.
 async fn call(
     gateway: &Gateway,
-    who: &Principal,
+    caller: &Caller,
     id: &SessionId,
     tool: ToolCall,
 ) -> Result<Result<Task, String>, Error> {
-    let invocation = gateway.manager().invoke(who, None, id, tool, InvokeOptions::default()).await?;
+    let invocation = calls::invoke(gateway, caller, None, id, tool, InvokeOptions::default()).await?;
     match collect(invocation).await?.outcome {
         Outcome::Task(task) => Ok(Ok(task)),
         Outcome::Failed { message } => Ok(Err(message)),

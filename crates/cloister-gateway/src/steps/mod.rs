@@ -14,14 +14,15 @@ mod selector;
 mod view;
 
 use crate::answer::collect;
+use crate::auth::{Caller, calls};
 use crate::json::Json;
 use crate::state::Gateway;
+use cloister_core::SessionId;
 use cloister_core::browser::Step;
 use cloister_core::command::ToolCall;
 use cloister_core::error::{Error, Field, Reason};
 use cloister_core::event::Outcome;
 use cloister_core::session::InvokeOptions;
-use cloister_core::{Principal, SessionId};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::time::Duration;
@@ -74,14 +75,14 @@ pub(crate) fn read(body: &Json<'_>, member: &str) -> Result<Request, Error> {
 /// Carries a request out. A page action that fails is part of the answer and no error.
 pub(crate) async fn perform(
     gateway: &Gateway,
-    who: &Principal,
+    caller: &Caller,
     key: Option<&str>,
     id: &SessionId,
     request: Request,
 ) -> Result<Value, Error> {
     let options = InvokeOptions { timeout: request.timeout, ..InvokeOptions::default() };
     let call = ToolCall::Perform { steps: request.steps };
-    let invocation = gateway.manager().invoke(who, key, id, call, options).await?;
+    let invocation = calls::invoke(gateway, caller, key, id, call, options).await?;
     match collect(invocation).await?.outcome {
         Outcome::Performed(performed) => Ok(view::answer(gateway.config(), id, &performed)),
         _ => Err(Error::internal("the browser answered something else", "outcome of another call")),

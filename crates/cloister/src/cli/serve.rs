@@ -6,6 +6,7 @@
 //! ```
 
 use super::{Failure, env};
+use crate::access;
 use crate::config::{ByName, Config, DEFAULT_LISTEN, SYSTEM_BROWSER, SYSTEM_INTERPRETER};
 use crate::data_dir::{DataDir, Hold};
 use crate::egress::{Loopback, LoopbackError};
@@ -170,6 +171,7 @@ fn prepare(args: &Args, open_files: u64) -> Result<Prepared, Failure> {
     })?;
 
     let mut gateway = GatewayConfig::new(data.cursor_key()?);
+    gateway.access = access::open(args.policies.as_deref(), &installation, config.access.mode.into())?;
     let beyond = [Some(address), tls_address].into_iter().flatten().filter(|a| !a.ip().is_loopback());
     let beyond: Vec<_> = beyond.map(|address| address.ip().to_string()).collect();
     let mut made = None;
@@ -237,7 +239,7 @@ async fn serve(prepared: Prepared, data_dir: Option<&Path>, out: Output) -> Resu
     }
     if let Some(TlsDoor { listener: outer, config, url: door }) = tls {
         let (plain, outer) = (env::reach(listener.local_addr()?), tokio::net::TcpListener::from_std(outer)?);
-        doors.spawn(tls::serve(outer, config, plain, gateway.connections));
+        doors.spawn(tls::serve(outer, config, plain, gateway.connections, gateway.relayed.clone()));
         data.publish_tls(&door)?;
         tracing::info!(url = door, "the TLS door is open");
     }

@@ -13,6 +13,7 @@ mod tests;
 
 pub(crate) use authority::{Authority, TlsError};
 
+use cloister_gateway::Relayed;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +50,7 @@ pub(crate) async fn serve(
     config: Arc<ServerConfig>,
     plain: SocketAddr,
     connections: usize,
+    relayed: Relayed,
 ) {
     let acceptor = TlsAcceptor::from(config);
     let places = Arc::new(Semaphore::new(connections));
@@ -61,10 +63,10 @@ pub(crate) async fn serve(
             Some(_) = relays.join_next() => continue,
         };
         match accepted {
-            Ok((stream, _)) => {
-                let acceptor = acceptor.clone();
+            Ok((stream, client)) => {
+                let (acceptor, relayed) = (acceptor.clone(), relayed.clone());
                 relays.spawn(async move {
-                    relay(stream, &acceptor, plain).await;
+                    relay(stream, client, &acceptor, plain, &relayed).await;
                     drop(place);
                 });
             }
@@ -76,7 +78,13 @@ pub(crate) async fn serve(
     }
 }
 
-async fn relay(stream: TcpStream, acceptor: &TlsAcceptor, plain: SocketAddr) {
+async fn relay(
+    stream: TcpStream,
+    from: SocketAddr,
+    acceptor: &TlsAcceptor,
+    plain: SocketAddr,
+    relayed: &Relayed,
+) {
     let _ = stream.set_nodelay(true);
     let mut client = match timeout(HANDSHAKE, acceptor.accept(stream)).await {
         Ok(Ok(client)) => client,
@@ -86,6 +94,8 @@ async fn relay(stream: TcpStream, acceptor: &TlsAcceptor, plain: SocketAddr) {
     match TcpStream::connect(plain).await {
         Ok(mut server) => {
             let _ = server.set_nodelay(true);
+            // The plain door should see the client's address, and not ours.
+            let _known = server.local_addr().ok().map(|ours| relayed.enter(ours, from.ip()));
             // However it ends, it has ended for both sides.
             let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
         }

@@ -48,7 +48,7 @@ async fn door(authority: &Authority, connections: usize) -> (SocketAddr, JoinSet
             });
         }
     });
-    tasks.spawn(serve(listener, config, behind, connections));
+    tasks.spawn(serve(listener, config, behind, connections, Relayed::default()));
     (address, tasks)
 }
 

@@ -4,6 +4,7 @@ use super::{action, session_id, target};
 use crate::agentcore::sessions::{invoke_options, json};
 use crate::agentcore::validate::{Incoming, field_error};
 use crate::answer::collect;
+use crate::auth::calls;
 use crate::fingerprint;
 use crate::state::Gateway;
 use axum::body::Body;
@@ -32,7 +33,7 @@ pub(in crate::agentcore) async fn invoke(
     let (name, action) = action::read(incoming.body, viewport)?;
     let options = invoke_options(incoming, fingerprint::of(&[key], incoming.body, &[]))?;
     let call = ToolCall::Act { action };
-    let invocation = gateway.manager().invoke(who, Some(key), &id, call, options).await?;
+    let invocation = calls::invoke(gateway, incoming.caller, Some(key), &id, call, options).await?;
     let answer = collect(invocation).await.map_err(|error| in_words_of_the_model(error, name))?;
     let result = match answer.outcome {
         Outcome::Acted(ActionResult::Success { data }) => {

@@ -3,13 +3,13 @@
 use super::{Streams, proxies, target};
 use crate::agentcore::sessions::{Target, json, without};
 use crate::agentcore::validate::{Incoming, field_error};
+use crate::auth::calls;
 use crate::fingerprint;
 use crate::json::Json;
 use crate::state::Gateway;
 use crate::timestamp::iso8601;
 use axum::body::Body;
 use axum::http::Response;
-use cloister_core::Principal;
 use cloister_core::browser::{StartBrowser, StreamStatus, Viewport};
 use cloister_core::error::Error;
 use cloister_core::session::StartSession;
@@ -37,7 +37,6 @@ struct Started<'a> {
 /// The operation.
 pub(in crate::agentcore) async fn start(
     gateway: &Gateway,
-    who: &Principal,
     incoming: &Incoming<'_>,
 ) -> Result<Response<Body>, Error> {
     let Target { identifier, key } = target(gateway, incoming)?;
@@ -59,7 +58,8 @@ pub(in crate::agentcore) async fn start(
         client_token: text("clientToken"),
         fingerprint: fingerprint::of(&[key], body, &["clientToken"]),
     };
-    let record = gateway.manager().start(who, request).await?;
+    let (caller, who) = (incoming.caller, &incoming.caller.principal);
+    let record = calls::start(gateway, caller, request).await?;
     // A token may lead to a session that somebody has taken control of since.
     let status = match gateway.manager().browser(who, Some(key), &record.id).await {
         Ok(browser) => browser.stream(),

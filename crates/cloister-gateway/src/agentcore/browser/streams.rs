@@ -56,13 +56,12 @@ pub(in crate::agentcore) async fn update(
 /// Page actions on the path of the operation: `action` in place of `streamUpdate`.
 pub(in crate::agentcore) async fn perform(
     gateway: &Gateway,
-    who: &Principal,
     incoming: &Incoming<'_>,
 ) -> Result<Response<Body>, Error> {
     let Target { identifier, key } = target(gateway, incoming)?;
     let id = session_id(incoming.query("sessionId"))?;
     let request = steps::read(incoming.body, "action")?;
-    let mut answer = steps::perform(gateway, who, Some(key), &id, request).await?;
+    let mut answer = steps::perform(gateway, incoming.caller, Some(key), &id, request).await?;
     answer["browserIdentifier"] = identifier.into();
     answer["sessionId"] = id.as_str().into();
     Ok(json(&answer))

@@ -1,6 +1,6 @@
 //! Where a browser session's streams are, as the client that asks reaches this server.
 
-use crate::auth::{Action, Auth, Caller, Resource, authorize, now};
+use crate::auth::{Action, Auth, Caller, Resource, may, now};
 use crate::config::GatewayConfig;
 use crate::live_view::signature::{self, Rights, Subject, Use};
 use crate::percent;
@@ -68,7 +68,7 @@ impl Endpoints {
 /// The query that admits whoever has just asked where the stream is, if it may connect at all.
 fn ticket(config: &GatewayConfig, caller: &Caller, id: &SessionId) -> Option<String> {
     let needed = matches!(config.auth, Auth::On(_));
-    if !needed || authorize(caller, Action::Connect, Resource::Session(id.as_str())).is_err() {
+    if !needed || !may(config, caller, Action::CdpCall, Resource::Session(id.as_str())) {
         return None;
     }
     let expires = caller.expires.unwrap_or(u64::MAX).min(now() + TICKET);

@@ -43,7 +43,6 @@ use std::sync::Arc;
 use websocket::code;
 
 /// What is offered, as the OpenAPI document has it.
-#[cfg(test)]
 pub(crate) const PATHS: [&str; 5] = [
     "/browser-streams/{browserIdentifier}/sessions/{sessionId}/automation",
     "/browser-streams/{browserIdentifier}/sessions/{sessionId}/automation/devtools/page/{target}",
@@ -114,7 +113,7 @@ pub(super) async fn answer(
         let error = Error::new(Kind::Validation, "a stream takes GET only");
         return Err(Refusal::http(StatusCode::METHOD_NOT_ALLOWED, "ValidationException", error));
     }
-    authorize(caller, Action::Connect, Resource::Session(&place.session))?;
+    authorize(gateway, caller, Action::CdpCall, Resource::Session(&place.session))?;
     let who = &caller.principal;
     let Some(what) = what(&place.rest) else { return Err(not_found("there is no such stream").into()) };
     let decoded = percent::decode(&place.browser).unwrap_or_default();
