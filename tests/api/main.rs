@@ -21,6 +21,7 @@ mod keys;
 mod live_view;
 mod native;
 mod ownership;
+mod quotas;
 mod recording;
 mod server;
 mod sessions;

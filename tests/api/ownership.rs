@@ -111,7 +111,7 @@ fn cases(document: &Value, id: &str, kind: &str) -> Vec<Case> {
                     cases.push(Case { header, ..case(format!("{filled}#{id}"), call) });
                 }
                 // These make sessions or list one's own; the tests below hold the lists.
-                ("code-interpreters" | "browsers", "start" | "list") | ("v1", "sessions") => {}
+                ("code-interpreters" | "browsers", "start" | "list") | ("v1", "sessions" | "quotas") => {}
                 (
                     "" | "docs" | "openapi.json" | "version" | "healthz" | "livez" | "readyz" | "live-view",
                     _,

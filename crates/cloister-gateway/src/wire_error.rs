@@ -1,6 +1,6 @@
 //! The one table from kinds of errors to statuses and names, for both doors and for errors inside a stream.
 
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode};
 use cloister_core::Kind;
 use cloister_core::error::Error;
 #[cfg(test)]
@@ -74,6 +74,11 @@ impl Refusal {
     /// The exception name of the answer.
     pub(crate) fn exception(&self) -> &'static str {
         self.http.map_or(row(self.error.kind).exception, |(_, name)| name)
+    }
+
+    /// The header that says when another try is worth it, if the error does.
+    pub(crate) fn retry_after(&self) -> Option<HeaderValue> {
+        self.error.retry_after.map(|wait| HeaderValue::from(wait.as_secs()))
     }
 
     /// Internal causes go to the log, because they never go to the caller.

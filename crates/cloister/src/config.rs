@@ -23,6 +23,10 @@
 //! jwks = "https://id.example/.well-known/jwks.json"
 //! ```
 
+mod quotas;
+
+pub(crate) use quotas::QuotasConfig;
+
 use cloister_gateway::{AccessMode, Role};
 use cloister_process::EngineRoom;
 use serde::Deserialize;
@@ -58,6 +62,8 @@ pub(crate) struct Config {
     pub(crate) wasm: Wasm,
     /// Who may do what.
     pub(crate) access: Access,
+    /// How much of it.
+    pub(crate) quotas: QuotasConfig,
 }
 
 /// `[access]`.
@@ -350,6 +356,7 @@ impl Config {
         if memory_mib.zip(session_memory_mib).is_some_and(|(all, one)| one > all) {
             return Err(value("browsers.session_memory_mib: at most browsers.memory_mib".to_owned()));
         }
+        config.quotas.quotas().map_err(value)?;
         let wasm = &config.wasm;
         for (field, value, most) in [
             ("engines", wasm.engines.map(|n| n as u64), 256),
@@ -438,6 +445,7 @@ mod tests {
             "[interpreters.'../x']\npolicy = 'a'",
             "[interpreters.'']\npolicy = 'a'",
             "[access]\nmode = 'off'",
+            "[quotas.principals.ann]\nsessions = 1",
         ] {
             let error = parse(bad).unwrap_err().to_string();
             assert!(error.starts_with("cloister.toml: "), "{bad}: {error}");

@@ -35,6 +35,7 @@ pub(crate) fn response(refusal: &Refusal) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(ERROR_TYPE, HeaderValue::from_static(refusal.exception()));
+    headers.extend(refusal.retry_after().map(|wait| (header::RETRY_AFTER, wait)));
     response
 }
 

@@ -36,6 +36,7 @@ pub(crate) fn response(refusal: &Refusal) -> Response<Body> {
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = refusal.status();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().extend(refusal.retry_after().map(|wait| (header::RETRY_AFTER, wait)));
     response
 }
 

@@ -13,6 +13,7 @@ mod error;
 mod files;
 mod invoke;
 mod live_view;
+mod quotas;
 mod ranges;
 pub(crate) mod recording;
 mod request;
@@ -90,6 +91,12 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/readyz",
         action: Action::Public,
         handler: |method| on(method, pages::ready),
+    },
+    Route {
+        method: "GET",
+        path: "/v1/quotas",
+        action: Action::ReadQuotas,
+        handler: |method| on(method, quotas::show),
     },
     Route {
         method: "POST",

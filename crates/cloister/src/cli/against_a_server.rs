@@ -129,3 +129,12 @@ fn what_cannot_be_done_names_the_tier_and_what_is_not_there_is_not_found() {
         server.refuses(&format!("{command} 01K00Z3F8WZ9KBBW4QGRJCVBHH"), "no such session");
     }
 }
+
+#[test]
+fn the_quotas_are_those_of_the_caller() {
+    let server = Server::new();
+    server.run("quota --json").unwrap();
+    let (command, url) = ("quota", server.url.as_str());
+    let cli = Cli::try_parse_from(["cloister", command, "--endpoint", url]).unwrap();
+    dispatch(cli.command, Output::new(false)).unwrap();
+}

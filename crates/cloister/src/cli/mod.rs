@@ -18,6 +18,7 @@ mod image;
 mod ls;
 mod open;
 mod policy;
+mod quota;
 mod run;
 mod serve;
 mod session;
@@ -78,6 +79,8 @@ enum Command {
     Undo(checkpoint::UndoArgs),
     /// Stop sessions
     Stop(stop::Args),
+    /// Print what you have used of your quotas, and what you may
+    Quota(quota::Args),
     /// Say which walls this host can build, and what to do about the others
     Doctor(doctor::Args),
     /// Check or print policies
@@ -202,6 +205,7 @@ fn dispatch(command: Command, out: Output) -> Result<ExitCode, Failure> {
         Command::Restore(args) => block_on(checkpoint::restore(args, out)).map(done),
         Command::Undo(args) => block_on(checkpoint::undo(args, out)).map(done),
         Command::Stop(args) => block_on(stop::run(args, out)).map(done),
+        Command::Quota(args) => block_on(quota::run(args, out)).map(done),
         Command::Doctor(args) => doctor::run(&args, out),
         Command::Policy(command) => policy::run(command, out),
         Command::Token(command) => token::run(command, out).map(done),

@@ -21,6 +21,7 @@ use crate::telemetry::{self, LogFormat};
 use crate::tls;
 use cloister_core::policy::narrow::widenings;
 use cloister_core::policy::{Policy, StartMode};
+use cloister_core::quota::Quotas;
 use cloister_core::session::{Interpreters, ManagerConfig, SessionManager};
 use cloister_gateway::{Auth, Gateway, GatewayConfig};
 use serde_json::json;
@@ -90,6 +91,7 @@ struct Prepared {
     url: String,
     registry: Registry,
     interpreters: Vec<(String, Arc<Policy>)>,
+    quotas: Quotas,
     gateway: GatewayConfig,
     /// The configured identity provider.
     issuer: Option<Source>,
@@ -198,7 +200,8 @@ fn prepare(args: &Args, open_files: u64) -> Result<Prepared, Failure> {
     }
     gateway.public_url.clone_from(&url);
     gateway.connections = connections(open_files).min(gateway.connections);
-    Ok(Prepared { data, hold, listener, tls, url, registry, interpreters, gateway, issuer, made })
+    let quotas = config.quotas.quotas().map_err(Failure::new)?;
+    Ok(Prepared { data, hold, listener, tls, url, registry, interpreters, quotas, gateway, issuer, made })
 }
 
 fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
@@ -213,7 +216,8 @@ fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
 
 /// The server's life. Returns when it has drained.
 async fn serve(prepared: Prepared, data_dir: Option<&Path>, out: Output) -> Result<(), Failure> {
-    let Prepared { data, hold, listener, tls, url, registry, interpreters, gateway, issuer, made } = prepared;
+    let Prepared { data, hold, listener, tls, url, registry, interpreters, quotas, gateway, issuer, made } =
+        prepared;
     let stop = stop_signal()?;
     let store = SqliteStore::open(&data.database()).map_err(|error| Failure::new(error.to_string()))?;
     registry.enter(tokio::runtime::Handle::current());
@@ -221,7 +225,7 @@ async fn serve(prepared: Prepared, data_dir: Option<&Path>, out: Output) -> Resu
         registry.backends(),
         Arc::new(store),
         Interpreters::new(interpreters),
-        ManagerConfig::default(),
+        ManagerConfig { quotas, ..ManagerConfig::default() },
     );
     let lost = manager.reconcile().await.map_err(|error| Failure::new(error.to_string()))?;
     if !lost.is_empty() {
