@@ -193,3 +193,34 @@ async fn a_link_gives_what_its_maker_may_at_the_moment_and_no_more() {
     let shown = site.call(&user, "GET", &page).send().await;
     assert!(shown.text().contains("data-role=\"view\""), "{shown:?}");
 }
+
+#[tokio::test]
+async fn a_session_has_one_name_in_policies_however_a_path_spells_it() {
+    let site = Site::new(AccessMode::Enforce, "").await;
+    let user = site.key(&[Role::User]);
+    let id = site.session(&user, json!({})).await;
+    let own = format!("@id(\"not-this\") forbid (principal, action, resource == Session::\"{id}\");");
+    let access = access(AccessMode::Enforce, &own);
+    let setup = Setup::default().keys(&site.keys).gateway_too(move |config| config.access = access);
+    let server = setup.start().await;
+    let (first, rest) = id.split_at(1);
+    let spelt = format!("%{:02X}{rest}", first.as_bytes()[0]);
+    for id in [&id, &spelt] {
+        for path in [format!("/v1/sessions/{id}"), format!("/v1/sessions/{id}/files/x")] {
+            let answer = server.get(&path).header("authorization", &user.bearer()).send().await;
+            assert!(answer.status == 403 && answer.text().contains("not-this"), "{path}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_is_for_control_where_a_policy_allows_it_by_address() {
+    let own = r#"@id("here") forbid (principal, action == Action::"ControlBrowser", resource)
+        unless { context has sourceIp && context.sourceIp.isInRange(ip("127.0.0.0/8")) };"#;
+    let site = Site::new(AccessMode::Enforce, own).await;
+    let user = site.key(&[Role::User]);
+    let id = site.session(&user, json!({ "browser": {} })).await;
+    let page = format!("/browser-streams/{BROWSER}/sessions/{id}/live-view");
+    let shown = site.call(&user, "GET", &page).send().await;
+    assert!(shown.text().contains("data-role=\"control\""), "{shown:?}");
+}

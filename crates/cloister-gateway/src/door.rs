@@ -5,10 +5,9 @@
 //! ```
 
 use crate::auth::{Action, Auth, Caller, Presigned, Resource, authorize};
-use crate::peer::Peer;
 use crate::state::Gateway;
 use crate::wire_error::Refusal;
-use crate::{agentcore, auth, host_check, live_view, native};
+use crate::{agentcore, auth, host_check, live_view, native, peer, percent};
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
@@ -85,8 +84,7 @@ async fn admit(gateway: &Gateway, native: bool, request: &mut Request) -> Result
         let who = auth::identify(gateway, request, Presigned::Refused).await;
         who.map_err(|denied| denied.refusal(native))?
     };
-    let source = request.extensions().get::<Peer>().map(|peer| gateway.config().relayed.origin(peer.0));
-    let caller = Caller { source, ..caller };
+    let caller = Caller { source: peer::source(gateway.config(), request), ..caller };
     request.extensions_mut().insert(caller.principal.clone());
     request.extensions_mut().insert(caller);
     Ok(())
@@ -118,8 +116,10 @@ fn cut_at_the_end_of_its_key(gateway: &Gateway, caller: &Caller, response: Respo
 pub(crate) async fn permit(gateway: Gateway, action: Action, request: Request, next: Next) -> Response<Body> {
     let path = request.uri().path();
     let session = path.strip_prefix("/v1/sessions/").or_else(|| live_view::place(path).map(|(_, id)| id));
-    let session = session.and_then(|rest| rest.split('/').next());
-    let resource = session.map_or(Resource::Server, Resource::Session);
+    // Decoded, as the handlers read it: one session has one name in policies, however a client spells it.
+    let session =
+        session.and_then(|rest| rest.split('/').next()).map(|id| percent::decode(id).unwrap_or_default());
+    let resource = session.as_deref().map_or(Resource::Server, Resource::Session);
     let allowed = match request.extensions().get::<Caller>() {
         _ if action == Action::Public => Ok(()),
         Some(caller) => authorize(&gateway, caller, action, resource),

@@ -7,6 +7,8 @@
 //!
 //! What a request says of where it comes from (`X-Forwarded-For` and the like) is never looked at: anybody can write that.
 
+use crate::config::GatewayConfig;
+use axum::extract::Request;
 use cloister_core::lock::lock;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -15,6 +17,11 @@ use std::sync::{Arc, Mutex};
 /// The other end of a connection; in the extensions of its requests.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
+
+/// Where a request comes from; none where it came over no connection, as in a router that is embedded.
+pub(crate) fn source(config: &GatewayConfig, request: &Request) -> Option<IpAddr> {
+    request.extensions().get::<Peer>().map(|peer| config.relayed.origin(peer.0))
+}
 
 /// The connections that a TLS door of this process relays at the moment. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +42,7 @@ impl Relayed {
     }
 
     /// Whose requests come from `peer`.
-    pub(crate) fn origin(&self, peer: SocketAddr) -> IpAddr {
+    pub fn origin(&self, peer: SocketAddr) -> IpAddr {
         let known = lock(&self.0).get(&peer).copied();
         known.unwrap_or_else(|| peer.ip().to_canonical())
     }

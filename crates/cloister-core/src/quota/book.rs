@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
-/// Accounts above which empty ones are dropped. Stops memory exhaustion by tokens with ever new names.
+/// Accounts below which none is dropped; above, empty ones are. Stops memory exhaustion by tokens with ever new names.
 const ACCOUNTS: usize = 4096;
 /// How long CPU time may wait to be kept. A crash loses no more than that.
 const KEEP_AFTER: Duration = Duration::from_secs(10);
@@ -31,16 +31,20 @@ struct State {
     kept: HashMap<SessionId, (Principal, u64)>,
     /// CPU time that is not in the store yet, by owner and slot.
     unsaved: HashMap<(Principal, u64), Duration>,
-    saved: Option<Instant>,
+    waiting_since: Option<Instant>,
+    /// Accounts above which empty ones are dropped the next time.
+    bound: usize,
 }
 
 impl State {
     /// The accounts of a principal and of its tenant, without what has left its window.
     fn both(&mut self, who: &Principal, now: &Now) -> [&mut Account; 2] {
-        if self.principals.len() + self.tenants.len() > ACCOUNTS {
+        if self.principals.len() + self.tenants.len() > self.bound.max(ACCOUNTS) {
             self.principals.values_mut().chain(self.tenants.values_mut()).for_each(|a| a.forget(now));
             self.principals.retain(|_, account| !account.is_empty());
             self.tenants.retain(|_, account| !account.is_empty());
+            // Twice as many as are in use, so that a server with many callers does not look through them at every request.
+            self.bound = 2 * (self.principals.len() + self.tenants.len());
         }
         let principal = self.principals.entry(who.clone()).or_default();
         let tenant = self.tenants.entry(who.tenant.clone()).or_default();
@@ -108,7 +112,7 @@ impl Book {
             account.worked(now.slot(), cpu);
         }
         *state.unsaved.entry((who.clone(), now.slot())).or_default() += cpu;
-        state.saved.get_or_insert(now.instant);
+        state.waiting_since.get_or_insert(now.instant);
     }
 
     /// A recording of `bytes` lies on disk.
@@ -171,11 +175,11 @@ impl Book {
     pub(crate) fn unsaved(&self, which: Unsaved) -> Vec<CpuRecord> {
         let now = self.now();
         let mut state = lock(&self.state);
-        let due = state.saved.is_some_and(|since| now.instant.duration_since(since) >= KEEP_AFTER);
+        let due = state.waiting_since.is_some_and(|since| now.instant.duration_since(since) >= KEEP_AFTER);
         if which == Unsaved::Due && !due {
             return Vec::new();
         }
-        state.saved = None;
+        state.waiting_since = None;
         state.unsaved.drain().map(|((owner, slot), cpu)| CpuRecord { owner, slot, cpu }).collect()
     }
 
@@ -186,7 +190,7 @@ impl Book {
         for CpuRecord { owner, slot, cpu } in records {
             *state.unsaved.entry((owner, slot)).or_default() += cpu;
         }
-        state.saved.get_or_insert(now.instant);
+        state.waiting_since.get_or_insert(now.instant);
     }
 }
 

@@ -13,6 +13,7 @@
 use super::signature::{self, Bad, Opened, Rights, Use};
 use crate::auth::{self, Action, Auth, Caller, Denied, Presigned, Resource, Role, may, now};
 use crate::config::GatewayConfig;
+use crate::peer;
 use crate::percent;
 use crate::state::Gateway;
 use crate::wire_error::Refusal;
@@ -66,7 +67,7 @@ pub(crate) async fn admit(
 ) -> Result<(Caller, Access), Refusal> {
     let uses: &[Use] = if place == Place::Page { &[Use::Link] } else { &[Use::Link, Use::Page] };
     if let Some((caller, rights)) = linked(gateway.config(), uses, session, request)? {
-        let rights = allowed(gateway.config(), &caller, session, rights);
+        let (caller, rights) = allowed(gateway.config(), caller, session, rights, request);
         return Ok((caller, Access { rights }));
     }
     let presigned = if place == Place::Page { Presigned::Accepted } else { Presigned::Refused };
@@ -78,18 +79,27 @@ pub(crate) async fn admit(
         other => other,
     });
     let caller = caller.map_err(|denied| denied.refusal(true))?;
-    let rights = allowed(gateway.config(), &caller, session, Rights::Control);
+    let (caller, rights) = allowed(gateway.config(), caller, session, Rights::Control, request);
     Ok((caller, Access { rights }))
 }
 
-/// The rights that a caller has of those that its credential speaks of.
-fn allowed(config: &GatewayConfig, caller: &Caller, session: &str, rights: Rights) -> Rights {
-    match rights {
-        Rights::Control if may(config, caller, Action::ControlBrowser, Resource::Session(session)) => {
+/// The caller with where it calls from, and the rights that it has of those that its credential speaks of.
+fn allowed(
+    config: &GatewayConfig,
+    caller: Caller,
+    session: &str,
+    rights: Rights,
+    request: &Request,
+) -> (Caller, Rights) {
+    let caller = Caller { source: peer::source(config, request), ..caller };
+    let session = percent::decode(session).unwrap_or_default();
+    let rights = match rights {
+        Rights::Control if may(config, &caller, Action::ControlBrowser, Resource::Session(&session)) => {
             Rights::Control
         }
         Rights::Control | Rights::View => Rights::View,
-    }
+    };
+    (caller, rights)
 }
 
 /// Judges a request for a stream of CDP clients.

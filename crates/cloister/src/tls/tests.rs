@@ -3,6 +3,7 @@
 use super::*;
 use std::path::Path;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
@@ -89,6 +90,31 @@ async fn bytes_go_through_both_ways_under_every_name_and_under_no_other() {
         assert_eq!(echoed(connect(&connector, address, name).await.unwrap(), &text).await, text, "{name}");
     }
     assert!(connect(&connector, address, "elsewhere.amazonaws.com").await.is_err());
+}
+
+#[tokio::test]
+async fn the_plain_door_sees_the_address_of_the_client_and_not_that_of_the_door() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = authority(folder.path());
+    let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, behind) = (listener.local_addr().unwrap(), plain.local_addr().unwrap());
+    let config = authority.server(names(address, &[])).unwrap();
+    let relayed = Relayed::default();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(serve(listener, config, behind, 8, relayed.clone()));
+    // The whole of 127.0.0.0/8 is this machine.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let stream = socket.connect(address).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut client = connector(certificate(&authority)).connect(name, stream).await.unwrap();
+    client.write_all(b"x").await.unwrap();
+    let (mut door, peer) = plain.accept().await.unwrap();
+    // What has come was relayed, so the connection is known.
+    assert_eq!(door.read_u8().await.unwrap(), b'x');
+    assert_eq!(peer.ip().to_string(), "127.0.0.1");
+    assert_eq!(relayed.origin(peer).to_string(), "127.0.0.2");
 }
 
 #[tokio::test]
