@@ -5,6 +5,7 @@
 #![allow(missing_docs, reason = "names of tests are sentences")]
 
 mod access;
+mod attacks;
 mod auth;
 mod aws;
 mod browser;

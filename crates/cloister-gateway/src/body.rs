@@ -57,6 +57,10 @@ pub(crate) async fn read(
     body: Body,
     limit: usize,
 ) -> Result<Held, Refusal> {
+    // Nothing is unpacked here, and what says that it is packed is not read as if it were not.
+    if headers.get_all(header::CONTENT_ENCODING).iter().any(|encoding| encoding != "identity") {
+        return Err(packed());
+    }
     let declared =
         headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
     if declared.is_some_and(|length: usize| length > limit) {
@@ -129,6 +133,14 @@ async fn reserve(gateway: &Gateway, length: usize) -> Result<OwnedSemaphorePermi
     place.ok().and_then(Result::ok).ok_or_else(|| {
         Error::new(Kind::Throttled, "too many large requests at once; send this one again later").into()
     })
+}
+
+fn packed() -> Refusal {
+    let error = Error::invalid(
+        Reason::CannotParse,
+        "the request body is compressed, which this server does not take: send it as it is",
+    );
+    Refusal::http(StatusCode::UNSUPPORTED_MEDIA_TYPE, "ValidationException", error)
 }
 
 fn too_large(limit: usize) -> Refusal {
