@@ -21,7 +21,7 @@ struct Check {
     remark: &'static str,
 }
 
-const CHECKS: [Check; 13] = [
+const CHECKS: [Check; 17] = [
     Check {
         path: "/proc/sys/kernel/randomize_va_space",
         fine: |value| value == "2",
@@ -66,6 +66,26 @@ const CHECKS: [Check; 13] = [
         path: "/proc/sys/fs/protected_symlinks",
         fine: |value| value == "1",
         remark: "links in shared folders are followed for others: set it to 1",
+    },
+    Check {
+        path: "/proc/sys/fs/protected_hardlinks",
+        fine: |value| value == "1",
+        remark: "anybody may give files of others a second name: set it to 1",
+    },
+    Check {
+        path: "/proc/sys/fs/suid_dumpable",
+        fine: |value| value != "1",
+        remark: "programs that change their user leave cores that everybody may read: set it to 0",
+    },
+    Check {
+        path: "/proc/sys/kernel/io_uring_disabled",
+        fine: |value| value != "0",
+        remark: "every program may use io_uring: set it to 2 if nothing needs it (sandboxes cannot: their filter refuses it)",
+    },
+    Check {
+        path: "/proc/sys/net/ipv4/conf/all/route_localnet",
+        fine: |value| value == "0",
+        remark: "other machines may reach what listens on loopback, as the server does: set it to 0",
     },
     Check {
         path: "/proc/sys/kernel/core_pattern",
@@ -170,6 +190,8 @@ mod tests {
         assert!(remark("randomize_va_space", "0") && !remark("randomize_va_space", "2"));
         assert!(remark("perf_event_paranoid", "-1") && !remark("perf_event_paranoid", "3"));
         assert!(remark("core_pattern", "|/usr/share/x") && !remark("core_pattern", "core"));
+        assert!(remark("suid_dumpable", "1") && !remark("suid_dumpable", "0"));
+        assert!(remark("route_localnet", "1") && !remark("route_localnet", "0"));
         assert!(remark("swaps", "Filename\n/dev/sda2 x") && !remark("swaps", "Filename"));
     }
 }
