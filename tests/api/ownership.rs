@@ -239,3 +239,14 @@ async fn no_route_is_answered_to_another_name_another_page_or_nobody() {
         assert!(!nobody.headers.contains_key("set-cookie"), "{what}");
     }
 }
+
+/// API-04: without the comparison of owners the test above sees it.
+#[cfg(debug_assertions)]
+#[test]
+fn without_the_owner_check_foreign_sessions_are_found() {
+    let found = std::thread::spawn(|| {
+        cloister_core::testing::leave_out_owner_check();
+        on_every_route_a_foreign_session_is_one_that_does_not_exist();
+    });
+    assert!(found.join().is_err(), "nothing is noticed without the check");
+}

@@ -9,7 +9,6 @@
 mod attacks_brw;
 mod attacks_canary;
 mod attacks_caps;
-mod attacks_cases;
 mod attacks_cdp;
 mod attacks_controls;
 mod attacks_dns;

@@ -138,7 +138,7 @@ fn make_sandbox(plan: &Plan, fds: Vec<OwnedFd>) -> Result<(i32, OwnedFd), Step> 
     }
     let uids = [(GUEST_ID, plan.world.outer_uid, 1)];
     let gids = [(GUEST_ID, plan.world.outer_gid, 1)];
-    match spawn::into_namespaces(sys::SANDBOX_NAMESPACES, &uids, &gids, plan.world.privileged)? {
+    match spawn::into_namespaces(plan.namespaces(), &uids, &gids, plan.world.privileged)? {
         Side::Parent { pid, pidfd } => Ok((pid, pidfd)),
         Side::Child(gate) => {
             init::enter(plan, fds, Some(gate), setup::Inside::No);

@@ -51,6 +51,23 @@ pub struct Plan {
     pub ttl_ms: u64,
     /// It also ends itself when no server has been attached for so long.
     pub orphan_ms: u64,
+    /// A wall that is left out. Builds for debugging only: a release does not have this member, and refuses a plan that has it.
+    #[cfg(debug_assertions)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Missing>,
+}
+
+/// A wall that is left out, so that tests can show that it is what holds their attacks back (`tests/kernel/attacks/controls.rs`).
+#[cfg(debug_assertions)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missing {
+    /// The network namespace.
+    Network,
+    /// Landlock.
+    Landlock,
+    /// That file tools do not follow the links of /proc.
+    Links,
 }
 
 /// What the walls of a sandbox are made of.
@@ -64,6 +81,29 @@ pub enum Jail {
 }
 
 impl Plan {
+    /// The namespaces of its processes.
+    pub(crate) fn namespaces(&self) -> u64 {
+        #[cfg(debug_assertions)]
+        if self.missing == Some(Missing::Network) {
+            return crate::sys::SANDBOX_NAMESPACES & !(libc::CLONE_NEWNET as u64);
+        }
+        crate::sys::SANDBOX_NAMESPACES
+    }
+
+    /// Whether the network is its own, and so its loopback interface.
+    pub(crate) fn own_network(&self) -> bool {
+        self.namespaces() & libc::CLONE_NEWNET as u64 != 0
+    }
+
+    /// Whether Landlock confines it.
+    pub(crate) fn confined_by_landlock(&self) -> bool {
+        #[cfg(debug_assertions)]
+        if self.missing == Some(Missing::Landlock) {
+            return false;
+        }
+        self.landlock
+    }
+
     /// Overwrites what tells sandboxes apart. A zygote does so after each order, on both sides of the fork: the memory of a freed
     /// plan is part of every interpreter that it forks from then on, and guests can read all of theirs.
     pub fn wipe(&mut self) {

@@ -81,7 +81,7 @@ fn make(plan: &Plan, fds: Vec<OwnedFd>) -> Result<Made, Step> {
     let world = &plan.world;
     let (uids, gids) = ([(GUEST_ID, world.outer_uid, 1)], [(GUEST_ID, world.outer_gid, 1)]);
     hook(c"PyOS_BeforeFork");
-    match spawn::into_namespaces(sys::SANDBOX_NAMESPACES, &uids, &gids, world.privileged) {
+    match spawn::into_namespaces(plan.namespaces(), &uids, &gids, world.privileged) {
         Ok(Side::Child(gate)) => {
             init::enter(plan, fds, Some(gate), Inside::Yes);
             hook(c"PyOS_AfterFork_Child");

@@ -159,6 +159,8 @@ pub(crate) fn lower(policy: &Policy, image: &Image, filters: Vec<Vec<u64>>, who:
         cgroups,
         ttl_ms: millis(*session_max),
         orphan_ms: millis(orphan),
+        #[cfg(debug_assertions)]
+        missing: None,
     }
 }
 

@@ -47,6 +47,9 @@ pub(crate) struct Maker {
     /// Of clients over pools; whoever makes keeps to it.
     pub(crate) precedence: Precedence,
     ids: Ids,
+    /// A wall that every sandbox goes without.
+    #[cfg(debug_assertions)]
+    pub(crate) missing: std::sync::OnceLock<cloister_jail::plan::Missing>,
 }
 
 /// Whether a sandbox may be forked from a zygote.
@@ -106,6 +109,8 @@ impl Maker {
             zygotes: Zygotes::default(),
             precedence: Precedence::new(),
             ids: Ids::new(),
+            #[cfg(debug_assertions)]
+            missing: std::sync::OnceLock::new(),
         }
     }
 
@@ -190,6 +195,8 @@ impl Maker {
             jail,
         };
         let plan = lower::lower(policy, image, filters, identity);
+        #[cfg(debug_assertions)]
+        let plan = Plan { missing: self.missing.get().copied(), ..plan };
         let pipe = self.order(plan, zygote.as_deref(), listener, doors, &mut remains)?;
         stand(report::read(pipe, report::PATIENCE))?;
         let mut sandbox = self.attach(birth, policy, proxies, remains)?;

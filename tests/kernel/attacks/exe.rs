@@ -37,6 +37,7 @@ fn golden() -> Value {
         "NoNewPrivs": "1",
         "Seccomp": "2",
         "several filters": true,
+        "landlock": if knows_devices() { "EACCES" } else { "ENOTTY" },
         "TracerPid": "0",
         "SigBlk": nothing,
         "umask": "0o77",
@@ -50,6 +51,13 @@ fn golden() -> Value {
         // Python's own: SIGPIPE and SIGXFSZ.
         "ignored": [13, 25],
     })
+}
+
+/// Whether the kernel's Landlock refuses requests to devices (6.10).
+fn knows_devices() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(6), Some(10))
 }
 
 /// Soft and hard limits; those that are not named here are the host's.
@@ -73,7 +81,7 @@ fn names(value: &Value) -> BTreeSet<&str> {
 /// EXE-01: identity, privileges, filters, namespaces, descriptors, directory, limits and environment, seen by the first guest code, by a
 /// second thread, by a child, and by a program, for each way to start.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_guest_code_finds_every_wall_standing_on_every_thread_and_in_every_program() {
+pub(super) async fn the_first_guest_code_finds_every_wall_standing_on_every_thread_and_in_every_program() {
     for policy in [plain(), warm()] {
         attack(policy, async |a| {
             let ran = a.session.python(&format!("SOURCE = {POSTURE:?}\n{POSTURE}")).await;
@@ -159,10 +167,17 @@ async fn shells_tasks_and_other_runtimes_stand_behind_the_same_walls() {
             let task = a.session.start_task(look).await;
             let task = a.session.ended_task(&task.id).await;
             assert_eq!(squeezed(&String::from_utf8_lossy(&task.stdout)), squeezed(&wanted));
-            let script = "const s = require('fs').readFileSync('/proc/self/status', 'utf8'); console.log(s.split('\\n').filter(l => /^(Uid|Cap|NoNew|Seccomp:)/.test(l)).join(' '))";
             use cloister_core::command::{Language, Runtime};
-            let ran = a.session.code(Language::JavaScript, Runtime::Nodejs, script).await;
-            assert_eq!(squeezed(&ran.stdout.replace('\t', " ").replace('\n', "")), squeezed(&format!("{id}{caps}NoNewPrivs: 1 Seccomp: 2")), "{ran:?}");
+            let wanted = squeezed(&format!("{id}{caps}NoNewPrivs: 1 Seccomp: 2"));
+            let node = "const { readdirSync: list, readFileSync: read } = require('fs');";
+            let deno = "const list = (at) => [...Deno.readDirSync(at)].map((entry) => entry.name); const read = (at) => Deno.readTextFileSync(at);";
+            let every = "for (const task of list('/proc/self/task')) console.log(read(`/proc/self/task/${task}/status`, 'utf8').split('\\n').filter((line) => /^(Uid|Cap|NoNew|Seccomp:)/.test(line)).join(' '));";
+            for (runtime, begin) in [(Runtime::Nodejs, node), (Runtime::Deno, deno)] {
+                let ran = a.session.code(Language::JavaScript, runtime, &format!("{begin}\n{every}")).await;
+                let threads: Vec<String> = ran.stdout.lines().map(|line| squeezed(&line.replace('\t', " "))).collect();
+                assert!(threads.len() > 4, "{runtime:?}: {ran:?}");
+                assert!(threads.iter().all(|thread| *thread == wanted), "{runtime:?}, wanted {wanted}: {ran:?}");
+            }
         })
         .await;
     }

@@ -140,7 +140,7 @@ async fn links_of_proc_lead_to_nothing_above_the_root() {
 
 /// FS-05: the program of init is a file of the host (CVE-2019-5736); with and without Landlock, whose wall it would be otherwise.
 #[tokio::test(flavor = "multi_thread")]
-async fn programs_cannot_be_overwritten_through_proc_and_inits_cannot_be_read() {
+pub(super) async fn programs_cannot_be_overwritten_through_proc_and_inits_cannot_be_read() {
     let jail = cloister_tests::needs::built("cloister-jail").unwrap();
     let state = || std::fs::metadata(&jail).map(|m| (m.ino(), m.len(), m.ctime(), m.ctime_nsec())).unwrap();
     let before = state();

@@ -184,7 +184,7 @@ async fn nothing_is_shared_under_a_well_known_name() {
 
 /// ISO-06: a port that one session listens on, from another and from the host; and the other way round.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_port_is_reached_by_its_own_session_only() {
+pub(super) async fn a_port_is_reached_by_its_own_session_only() {
     attack(plain(), async |a| {
         let mark = random_flag();
         run(&a.session, &mark, "leave()").await;

@@ -6,11 +6,12 @@
 //!   afterwards: the session works (or a new one does), and nothing is left ─┘
 //! ```
 //!
-//! One case is one test, with its id in the first line of its doc comment and a line in `cases.rs`. What "EPERM-class" means for
+//! One case is one test, with its id in the first line of its doc comment and a line in `tests/attacks`. What "EPERM-class" means for
 //! a case is said by the errnos that its test accepts: an attempt that fails for another reason has not been refused.
 
+mod arc;
 mod cap;
-mod cases;
+mod controls;
 mod ctl;
 mod exe;
 mod file;
@@ -21,7 +22,9 @@ mod lists;
 mod net;
 mod prc;
 mod res;
+mod shares;
 mod sys;
+mod sys_lists;
 mod sys_table;
 mod timing;
 
@@ -29,7 +32,8 @@ use base64::Engine;
 use cloister_core::command::{Language, Runtime, ToolCall};
 use cloister_core::event::Outcome;
 use cloister_core::policy::{Policy, StartMode};
-use cloister_tests::rig::{Ran, Rig, Session};
+use cloister_process::ProcessConfig;
+use cloister_tests::rig::{Ran, Rig, Session, plain};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -53,7 +57,12 @@ struct Attack {
 
 /// Runs `body` against a session under `policy`, then looks at what it left: O1 (no flag heard), O3, O4 and O7 of the rig.
 async fn attack(policy: Policy, body: impl AsyncFnOnce(&Attack)) {
-    let Some(rig) = Rig::new(policy) else { return };
+    attack_as(policy, |_| (), body).await;
+}
+
+/// The same with a backend that is configured otherwise.
+async fn attack_as(policy: Policy, alter: impl FnOnce(&mut ProcessConfig), body: impl AsyncFnOnce(&Attack)) {
+    let Some(rig) = controls::rig(policy, alter) else { return };
     let canary = Canary::plant(rig.directory.path());
     let session = rig.session().await;
     let attack = Attack { rig, session, canary, heard: Mutex::default() };
@@ -264,6 +273,14 @@ fn compile(name: &str, source: &str) -> Option<Vec<u8>> {
 /// The default policy, started as forks of a zygote.
 fn warm() -> Policy {
     Policy { start: StartMode::Zygote, ..Policy::built_in("test") }
+}
+
+/// The default policy with little storage, which is soon full.
+fn small_storage() -> Policy {
+    let mut policy = plain();
+    policy.filesystem.disk = 48 << 20;
+    policy.filesystem.max_file = 40 << 20;
+    policy
 }
 
 /// A cell.

@@ -61,7 +61,7 @@ fn fast(v: &Verdicts, seconds: f64) {
 
 /// NET-03: the host's loopback and its own addresses, by every spelling.
 #[tokio::test(flavor = "multi_thread")]
-async fn loopback_is_the_sandboxes_own_and_the_hosts_addresses_lead_nowhere() {
+pub(super) async fn loopback_is_the_sandboxes_own_and_the_hosts_addresses_lead_nowhere() {
     for policy in [plain(), warm()] {
         attack(policy, async |a| {
             let ears = Ears::open();

@@ -187,7 +187,7 @@ async fn mounts_and_groups_show_no_path_of_the_server_and_no_other_sessions_name
 
 /// PRC-05: the network as /proc shows it.
 #[tokio::test(flavor = "multi_thread")]
-async fn only_a_loopback_interface_and_no_socket_of_the_host_is_shown() {
+pub(super) async fn only_a_loopback_interface_and_no_socket_of_the_host_is_shown() {
     for policy in [plain(), warm()] {
         attack(policy, async |a| {
             let v = guest(a, "network").await;

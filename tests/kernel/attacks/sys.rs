@@ -36,7 +36,7 @@ async fn calls_by_another_numbering_end_the_program_that_makes_them() {
 
 /// SYS-03: namespaces by every call that makes or enters one, while threads and processes work.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_namespace_can_be_made_or_entered_and_threads_and_processes_work() {
+pub(super) async fn no_namespace_can_be_made_or_entered_and_threads_and_processes_work() {
     for policy in [plain(), warm()] {
         attack(policy, async |a| {
             let v = guest(a, "namespaces").await;
@@ -65,7 +65,7 @@ async fn there_is_no_io_uring() {
 
 /// SYS-05: crypto sockets, and page references that move between subsystems.
 #[tokio::test(flavor = "multi_thread")]
-async fn crypto_sockets_and_splices_are_refused() {
+pub(super) async fn crypto_sockets_and_splices_are_refused() {
     attack(plain(), async |a| {
         let sockets = guest(a, "sockets").await;
         assert_eq!((sockets.get("family alg"), sockets.get("family high bits")), ("EPERM", "EPERM"));
@@ -79,7 +79,7 @@ async fn crypto_sockets_and_splices_are_refused() {
 
 /// SYS-06: socket families, types and protocols, all of them.
 #[tokio::test(flavor = "multi_thread")]
-async fn only_unix_tcp_and_udp_sockets_can_be_made() {
+pub(super) async fn only_unix_tcp_and_udp_sockets_can_be_made() {
     attack(plain(), async |a| {
         let v = guest(a, "sockets").await;
         assert_eq!((v.get("extra"), v.get("missing")), ("[]", "[]"));
@@ -104,7 +104,7 @@ async fn options_that_reach_behind_a_socket_are_refused() {
 
 /// SYS-08: the first step of most kernel exploits of the last years.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_namespace_cannot_be_had_by_any_tool() {
+pub(super) async fn a_user_namespace_cannot_be_had_by_any_tool() {
     attack(plain(), async |a| {
         for tool in [
             "unshare -Ur id",
@@ -181,7 +181,7 @@ async fn there_is_no_terminal_to_type_into() {
 
 /// SYS-15, SYS-19: filters and listeners of the guest's own, and as many Landlock layers as the kernel allows.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_guest_installs_no_filter_and_can_only_confine_itself_further() {
+pub(super) async fn a_guest_installs_no_filter_and_can_only_confine_itself_further() {
     attack(plain(), async |a| {
         let v = guest(a, "filters").await;
         for name in ["seccomp", "prctl", "strict", "actions"] {

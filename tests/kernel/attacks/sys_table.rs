@@ -1,8 +1,8 @@
-//! SYS-01: every system call by number, against what the policy's list says about it.
+//! SYS-01: every system call by number, against what the policy's list says about it. `sys_lists.rs` tries the other lists.
 //!
 //! The list is evaluated here once more, from its text, so that an error of the compiler in `seccomp.rs` shows as a difference.
 
-use super::attack;
+use super::{Attack, attack};
 use cloister_core::command::ToolCall;
 use cloister_core::event::Outcome;
 use cloister_tests::rig::plain;
@@ -19,7 +19,7 @@ const FUTURE: u64 = 64;
 const BUFFER: u64 = 0x1000_0000;
 
 /// Allowed calls for which the kernel itself answers EPERM to such arguments, with the reason.
-const EPERM_OF_THE_KERNEL: [(&str, &str); 2] = [
+pub(super) const EPERM_OF_THE_KERNEL: [(&str, &str); 2] = [
     (
         "rt_sigqueueinfo",
         "a signal that pretends to come from the kernel, to a process that is not the caller",
@@ -35,18 +35,19 @@ const PAST_EVERY_FILTER: [(&str, Observed); 2] =
 const NOT_MADE: [(&str, &str); 1] =
     [("vfork", "the child would run on its parent's stack; SYS-03 makes it by way of a library")];
 
-type Arguments = [u64; 6];
+pub(super) type Arguments = [u64; 6];
 
 /// What the list says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Declared {
+pub(super) enum Declared {
     Allowed,
     Refused(i32),
+    Killed,
 }
 
 /// What the kernel did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Observed {
+pub(super) enum Observed {
     Errno(i32),
     Returned,
     Killed(i32),
@@ -141,16 +142,25 @@ fn arguments(rules: &[&Value]) -> BTreeSet<Arguments> {
     all
 }
 
-/// SYS-01: every number, benign and hostile arguments.
-#[tokio::test(flavor = "multi_thread")]
-async fn every_system_call_does_what_the_list_says_for_every_side_of_every_condition() {
-    let list: Value = serde_json::from_str(LIST).unwrap();
-    let mut names: BTreeMap<u64, &str> = BTreeMap::new();
-    for (name, number) in cloister_jail::syscalls::X86_64 {
-        names.insert(number.unsigned_abs(), name);
-    }
+/// A call to be made: by which gate, its number, its arguments, and what the list says of it.
+#[derive(Debug)]
+pub(super) struct Planned {
+    pub(super) gate: &'static str,
+    pub(super) number: u64,
+    pub(super) arguments: Arguments,
+    pub(super) declared: Declared,
+}
+
+/// Names of calls by number.
+pub(super) fn names() -> BTreeMap<u64, &'static str> {
+    cloister_jail::syscalls::X86_64.iter().map(|&(name, number)| (number.unsigned_abs(), name)).collect()
+}
+
+/// Every number up to those that the next kernels will bring.
+pub(super) fn plan(list: &Value) -> Vec<Planned> {
+    let names = names();
     let highest = *names.keys().next_back().unwrap();
-    let mut planned: Vec<(u64, Arguments, Declared)> = Vec::new();
+    let mut planned = Vec::new();
     for number in 0..=highest + FUTURE {
         let name = names.get(&number).copied().unwrap_or("");
         if NOT_MADE.iter().any(|(skipped, _)| *skipped == name) {
@@ -158,62 +168,79 @@ async fn every_system_call_does_what_the_list_says_for_every_side_of_every_condi
         }
         let named = |rule: &&Value| rule["calls"].as_array().unwrap().iter().any(|call| call == name);
         let rules: Vec<&Value> = list["rules"].as_array().unwrap().iter().filter(named).collect();
-        planned.extend(
-            arguments(&rules)
-                .into_iter()
-                .map(|arguments| (number, arguments, declared(&list, &rules, &arguments))),
-        );
+        planned.extend(arguments(&rules).into_iter().map(|arguments| {
+            let declared = declared(list, &rules, &arguments);
+            Planned { gate: "", number, arguments, declared }
+        }));
     }
+    planned
+}
+
+/// Has the calls made inside, under the filters in the file `filters` if there is one. `None` after a skip.
+pub(super) async fn observe(a: &Attack, planned: &[Planned], filters: &str) -> Option<Vec<Observed>> {
+    if !a.program("table", PROGRAM).await {
+        return None;
+    }
+    let mut input = String::new();
+    for Planned { gate, number, arguments, .. } in planned {
+        let _: std::fmt::Result = write!(input, "{gate}{number:x}");
+        for argument in arguments {
+            let _: std::fmt::Result = write!(input, " {argument:x}");
+        }
+        input.push('\n');
+    }
+    a.session.write(&[("calls", input.as_bytes())]).await.unwrap();
+    a.shell(&format!("mkdir -p in && cd in && ../table {filters} < ../calls > ../results 2> ../errors"))
+        .await;
+    let results = match a.session.tool(ToolCall::ReadFiles { paths: vec!["results".into()] }).await {
+        Outcome::Files { files, .. } => String::from_utf8(files[0].data.to_vec()).unwrap(),
+        other => panic!("no results: {other:?}"),
+    };
+    let observed: Vec<Observed> = results.lines().map(parse).collect();
+    let said = a.shell("cat errors; tail -1 results").await.stdout;
+    assert_eq!(observed.len(), planned.len(), "the program has not finished: {said}");
+    Some(observed)
+}
+
+/// Fails for every call that did something else than what the list says. `by_kernel`: allowed calls to which the kernel answers EPERM.
+pub(super) fn compare(planned: &[Planned], observed: &[Observed], by_kernel: &[(&str, &str)]) {
+    let names = names();
+    let mut wrong = Vec::new();
+    for (Planned { gate, number, arguments, declared }, observed) in planned.iter().zip(observed) {
+        let name = names.get(number).copied().unwrap_or("unknown");
+        let refused_by_kernel = by_kernel.iter().any(|(call, _)| *call == name);
+        let exempt = PAST_EVERY_FILTER.iter().any(|(call, instead)| *call == name && instead == observed);
+        let fits = exempt
+            || match declared {
+                Declared::Refused(errno) => *observed == Observed::Errno(*errno),
+                // A kernel without the 32-bit gate has no such instruction.
+                Declared::Killed => [nix::libc::SIGSYS, nix::libc::SIGSEGV]
+                    .iter()
+                    .any(|signal| *observed == Observed::Killed(*signal)),
+                Declared::Allowed => match observed {
+                    Observed::Errno(nix::libc::EPERM) => refused_by_kernel,
+                    Observed::Killed(signal) => *signal != nix::libc::SIGSYS,
+                    _ => true,
+                },
+            };
+        if !fits {
+            wrong.push(format!(
+                "{gate}{number} {name} {arguments:x?}: declared {declared:?}, observed {observed:?}"
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {}: {wrong:#?}", wrong.len(), planned.len());
+}
+
+/// SYS-01: every number, benign and hostile arguments.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_system_call_does_what_the_list_says_for_every_side_of_every_condition() {
+    let list: Value = serde_json::from_str(LIST).unwrap();
+    let planned = plan(&list);
     attack(plain(), async |a| {
-        if !a.program("table", PROGRAM).await {
-            return;
-        }
-        let mut input = String::new();
-        for (number, arguments, _) in &planned {
-            let _: std::fmt::Result = write!(input, "{number:x}");
-            for argument in arguments {
-                let _: std::fmt::Result = write!(input, " {argument:x}");
-            }
-            input.push('\n');
-        }
-        a.session.write(&[("calls", input.as_bytes())]).await.unwrap();
-        a.shell("mkdir -p in && cd in && ../table < ../calls > ../results 2> ../errors").await;
-        let Outcome::Files { files, .. } =
-            a.session.tool(ToolCall::ReadFiles { paths: vec!["results".into()] }).await
-        else {
-            panic!("no results")
-        };
-        let results = String::from_utf8(files[0].data.to_vec()).unwrap();
-        let observed: Vec<Observed> = results.lines().map(parse).collect();
-        assert_eq!(
-            observed.len(),
-            planned.len(),
-            "the program has not finished: {}",
-            a.shell("cat errors; tail -1 results").await.stdout
-        );
-        let mut wrong = Vec::new();
-        for ((number, arguments, declared), observed) in planned.iter().zip(&observed) {
-            let name = names.get(number).copied().unwrap_or("unknown");
-            let by_kernel = EPERM_OF_THE_KERNEL.iter().any(|(call, _)| *call == name);
-            let exempt = PAST_EVERY_FILTER.iter().any(|(call, instead)| *call == name && instead == observed);
-            let fits = exempt
-                || match declared {
-                    Declared::Refused(errno) => *observed == Observed::Errno(*errno),
-                    Declared::Allowed => match observed {
-                        Observed::Errno(nix::libc::EPERM) => by_kernel,
-                        Observed::Killed(signal) => *signal != nix::libc::SIGSYS,
-                        _ => true,
-                    },
-                };
-            if !fits {
-                wrong.push(format!(
-                    "{number} {name} {arguments:x?}: declared {declared:?}, observed {observed:?}"
-                ));
-            }
-        }
-        assert!(wrong.is_empty(), "{} of {}: {wrong:#?}", wrong.len(), planned.len());
-        let refused =
-            planned.iter().filter(|(_, _, declared)| matches!(declared, Declared::Refused(_))).count();
+        let Some(observed) = observe(a, &planned, "").await else { return };
+        compare(&planned, &observed, &EPERM_OF_THE_KERNEL);
+        let refused = planned.iter().filter(|call| matches!(call.declared, Declared::Refused(_))).count();
         assert!(
             refused > 1000 && planned.len() - refused > 1000,
             "{} calls, {refused} refused",

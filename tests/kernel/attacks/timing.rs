@@ -18,7 +18,7 @@ fn written_down(words: &str) {
 
 /// ISO-07: the page cache of the shared image, and what the kernel counts for all.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_cache_cannot_be_asked_or_emptied_and_no_counter_of_another_session_is_there() {
+pub(super) async fn the_page_cache_cannot_be_asked_or_emptied_and_no_counter_of_another_session_is_there() {
     for policy in [plain(), warm()] {
         attack(policy, async |a| {
             let v = guest(a, "page_cache").await;

@@ -1,6 +1,6 @@
 # What a guest finds around itself: on the main thread, on another thread, in a child of os.fork, and in a program.
 # Written so that it can run as a program by itself.
-import ctypes, json, os, resource, signal, socket, stat, subprocess, sys, threading
+import ctypes, errno, fcntl, json, os, resource, signal, socket, stat, subprocess, sys, threading
 
 LIMITS = ["CORE", "CPU", "FSIZE", "NOFILE", "NPROC", "MEMLOCK", "MSGQUEUE", "NICE", "RTPRIO", "SIGPENDING", "STACK", "DATA", "AS"]
 
@@ -24,6 +24,17 @@ def kinds(descriptors):
     return sorted(found)
 
 
+def landlock():
+    """What Landlock answers, since 6.10, to a question that only it refuses: what kind of terminal /dev/null is."""
+    null = os.open("/dev/null", os.O_RDWR)
+    try:
+        return fcntl.ioctl(null, 0x5401, bytes(64))
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    finally:
+        os.close(null)
+
+
 def posture():
     seen = status(None)
     libc = ctypes.CDLL(None, use_errno=True)
@@ -31,6 +42,7 @@ def posture():
     mine.update({name: seen[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "TracerPid", "SigBlk")})
     mine["several filters"] = int(seen["Seccomp_filters"]) >= 2
     mine["namespaces"] = {kind: os.readlink(f"/proc/thread-self/ns/{kind}") for kind in ("user", "pid", "mnt", "net", "ipc", "uts", "cgroup")}
+    mine["landlock"] = landlock()
     umask = os.umask(0o077)
     os.umask(umask)
     mine["umask"] = oct(umask)

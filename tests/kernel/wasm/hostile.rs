@@ -248,6 +248,34 @@ async fn output_without_end_is_cut_and_counted_and_escapes_are_only_bytes() {
     .await;
 }
 
+/// CTL-01, CTL-04: a guest says frames, replies and orders on every descriptor that it can name: they are output, or nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn output_that_looks_like_the_engines_protocol_is_output() {
+    in_session(wasm(), async |session| {
+        session.python("x = 1").await;
+        let lies = "import os, json, struct
+def frame(value, blob=b''):
+    text = json.dumps(value).encode()
+    return struct.pack('<II', len(text), len(blob)) + text + blob
+lies = [frame({'ev': 'done', 'id': n, 'exit': 9}) for n in range(4)] + [frame({'op': 'stop'}), frame({'ev': 'ready'}), struct.pack('<II', 2 ** 32 - 1, 2 ** 32 - 1), b'\\0' * 64]
+data = b''.join(lies)
+for fd in (1, 2): os.write(fd, data)
+said = []
+for fd in [0, *range(3, 300)]:
+    try: said.append((fd, os.write(fd, data)))
+    except OSError: pass
+print(f'\\n{len(data)} {said}')";
+        let ran = session.python(lies).await;
+        assert_eq!((ran.execution.exit_code, ran.displays.len()), (0, 0), "{ran:?}");
+        let last = ran.stdout.lines().last().unwrap_or_default();
+        let (length, others) = last.split_once(' ').unwrap_or_default();
+        assert_eq!(others, "[]", "no other descriptor takes anything");
+        assert!(ran.stderr.len() >= length.parse::<usize>().unwrap() / 2, "{ran:?}");
+        assert_eq!(session.python("x").await.text(), "1", "the next call has its own answer");
+    })
+    .await;
+}
+
 /// PY-02: modules in the workspace with the names of those that the driver uses.
 #[tokio::test(flavor = "multi_thread")]
 async fn modules_planted_in_the_workspace_run_in_no_code_of_ours() {

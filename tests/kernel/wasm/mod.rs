@@ -1,24 +1,6 @@
 //! The wasm tier against the real engine and the real kernel: what is particular to it. What every tier promises is tested by the
 //! contract suites beside this folder, which run on each of them (`on_each_tier`).
-//!
-//! The cases of the threat catalogue and where they are:
-//!
-//! | case | where |
-//! |---|---|
-//! | WAS-01 | `hostile.rs`: host functions called by hand; the list of imports and fuzzed calls: `crates/cloister-wasm` |
-//! | WAS-02 | `hostile.rs`, `time.rs`, `memory.rs` |
-//! | WAS-03, ISO-03 | `memory.rs`: no byte of a stopped session in any memory that a later one can have |
-//! | WAS-04 | `hostile.rs`: paths; the view against a model: `crates/cloister-wasm` |
-//! | WAS-05 | `posture.rs`: system calls made in the engine's own threads from outside |
-//! | WAS-06 | `hostile.rs`: no threads, no shared memory; `randomness.rs`: clocks |
-//! | WAS-07 | `crates/cloister-process/src/wasm/artifacts.rs`: seals, and folders that others can write to |
-//! | WAS-08 | `posture.rs`: the features that are compiled in |
-//! | WAS-09, RES-06 | `hostile.rs`; `limits.rs` on every tier |
-//! | PY-01 … PY-04 | `hostile.rs` |
-//! | ISO-02 | `engines.rs`: what a session leaves, and ready sessions that are used once |
-//! | ISO-04 | `randomness.rs` |
-//! | RES-02 | `memory.rs`; `limits.rs` on every tier. No mlock, memfd, shared memory, pipes or sockets: WASI has none |
-//! | RES-10 | `time.rs`; `deadlines.rs` on every tier. Python has no C extensions here; loops in C of its own stand for them |
+//! `tests/attacks` says which cases of the threat catalogue are here.
 
 mod copies;
 mod engines;
@@ -87,26 +69,4 @@ fn wall(session: &Session, name: &str) -> String {
         .find(|(n, _)| n == name)
         .map(|(_, value)| value)
         .unwrap_or_default()
-}
-
-#[test]
-fn every_case_of_the_catalogue_that_means_this_tier_is_in_this_folder() {
-    let tests = [
-        include_str!("copies.rs"),
-        include_str!("engines.rs"),
-        include_str!("hostile.rs"),
-        include_str!("memory.rs"),
-        include_str!("posture.rs"),
-        include_str!("randomness.rs"),
-        include_str!("states.rs"),
-        include_str!("time.rs"),
-    ];
-    let said = |id: &str| {
-        tests.iter().flat_map(|text| text.lines()).any(|line| line.starts_with("//") && line.contains(id))
-    };
-    let was = [1, 2, 3, 4, 5, 6, 8, 9].map(|n| format!("WAS-0{n}")); // WAS-07 is a test of the server's side: see the table
-    let py = [1, 2, 3, 4].map(|n| format!("PY-0{n}"));
-    let shared = ["ISO-02", "ISO-03", "ISO-04", "RES-02", "RES-06", "RES-10"].map(str::to_owned);
-    let missing: Vec<String> = was.into_iter().chain(py).chain(shared).filter(|id| !said(id)).collect();
-    assert!(missing.is_empty(), "no test says that it is {missing:?}");
 }

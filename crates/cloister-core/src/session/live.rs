@@ -1,6 +1,7 @@
 //! The table of live sessions: who may see which, how many there may be, and the door that closes at shutdown.
 
 use super::driver::Request;
+use super::owner;
 use super::refusal;
 use super::state::Phase;
 use super::worker::Worker;
@@ -49,7 +50,7 @@ impl std::fmt::Debug for View {
 impl Handle {
     /// Whether `who` may see this session under `key` (any interpreter if `None`).
     pub(super) fn belongs_to(&self, who: &Principal, key: Option<&str>) -> bool {
-        self.owner == *who && key.is_none_or(|key| key == self.key)
+        owner::is_there_for(who, &self.owner) && key.is_none_or(|key| key == self.key)
     }
 }
 

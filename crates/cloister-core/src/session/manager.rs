@@ -8,6 +8,7 @@ use super::driver::Request;
 use super::interpreters::Interpreters;
 use super::invocation::Invocation;
 use super::live::{Handle, Live};
+use super::owner;
 use super::start::Starter;
 use super::state::{Phase, Refusal};
 use super::tokens::Tokens;
@@ -440,7 +441,9 @@ impl SessionManager {
         let session = id.clone();
         let found = records::ask(self.store(), move |store| store.get(&session)).await?;
         let mut found = found
-            .filter(|session| session.owner == *who && key.is_none_or(|key| key == session.key))
+            .filter(|session| {
+                owner::is_there_for(who, &session.owner) && key.is_none_or(|key| key == session.key)
+            })
             .ok_or_else(|| refusal::no_such_session(id))?;
         if found.record.status == Status::Ready {
             // Its end could not be written at the time; nobody will take calls for it any more.

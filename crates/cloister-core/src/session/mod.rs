@@ -15,6 +15,7 @@ pub mod invocation;
 mod ledger;
 mod live;
 pub mod manager;
+pub(crate) mod owner;
 mod recordings;
 mod records;
 mod refusal;

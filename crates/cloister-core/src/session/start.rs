@@ -12,6 +12,7 @@ use super::backends::{Backends, Tier};
 use super::counted::Counted;
 use super::driver::Birth;
 use super::live::{Handle, Live, NoPlace, View};
+use super::owner;
 use super::refusal;
 use super::state::{Phase, Refusal};
 use super::tokens::{Claim, Tokens};
@@ -106,8 +107,9 @@ impl Starter {
         let Some(original) = self.original(who, &request.key, id) else {
             let wanted = id.clone();
             let found = records::ask(&self.store, move |store| store.get(&wanted)).await?;
-            let ended =
-                found.filter(|session| session.owner == *who).and_then(|session| session.record.ended);
+            let ended = found
+                .filter(|session| owner::is_there_for(who, &session.owner))
+                .and_then(|session| session.record.ended);
             return Err(match ended {
                 Some(reason) => refusal::session_over(id, reason),
                 None => refusal::no_such_session(id),

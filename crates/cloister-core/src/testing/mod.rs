@@ -15,6 +15,8 @@ mod memory_store;
 mod script;
 mod store_contract;
 
+#[cfg(debug_assertions)]
+pub use crate::session::owner::left_out::leave_out_owner_check;
 pub use fake_backend::{FakeBackend, Fakes};
 pub use fake_browser_backend::{FakeBrowserBackend, FakeBrowsers};
 pub use memory_audit::MemoryAudit;

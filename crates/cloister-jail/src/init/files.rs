@@ -49,13 +49,26 @@ pub(super) fn read_range(
     Ok((size, modified, data))
 }
 
+/// What is never followed.
+fn resolution() -> ResolveFlag {
+    #[cfg(debug_assertions)]
+    if FOLLOWS_ALL.load(std::sync::atomic::Ordering::Relaxed) {
+        return ResolveFlag::empty();
+    }
+    ResolveFlag::RESOLVE_NO_MAGICLINKS
+}
+
+/// Set from [`crate::plan::Missing::Links`].
+#[cfg(debug_assertions)]
+pub(super) static FOLLOWS_ALL: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
 fn open(workspace: &str, text: &str) -> Result<(File, u64), String> {
     let path = resolve(workspace, text).map_err(|e| format!("{text}: {e}"))?;
     // Non-blocking, so that a FIFO with a tempting name stops nobody (CAP-04). Without magic links, since those of /proc/self are
     // init's: its `exe` is the jail program, a file of the host (CVE-2019-5736 began like that).
     let how = OpenHow::new()
         .flags(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC)
-        .resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        .resolve(resolution());
     let file = openat2(AT_FDCWD, &path, how).map(File::from).map_err(|e| describe(text, &e.into()))?;
     let meta = file.metadata().map_err(|e| describe(text, &e))?;
     let procfs = nix::sys::statfs::fstatfs(&file).is_ok_and(|fs| fs.filesystem_type().0 == PROC_SUPER_MAGIC);

@@ -52,6 +52,10 @@ pub fn enter(plan: &Plan, fds: Vec<OwnedFd>, gate: Option<Gate>, inside: Inside)
     if let Err(step) = setup::descriptors::keep_only(&keep) {
         fail(report, step);
     }
+    #[cfg(debug_assertions)]
+    if plan.missing == Some(crate::plan::Missing::Links) {
+        files::FOLLOWS_ALL.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
     let score = score::Score::open();
     let built = match gate {
         Some(gate) => setup::sandbox(plan, groups, gate, inside),

@@ -17,7 +17,7 @@ pub fn confine(plan: &Plan) -> Result<(), Step> {
     forbid_cores()?;
     sys::prctl_no_new_privs().map_err(Step::at("set no_new_privs"))?;
     sys::drop_capabilities().map_err(Step::at("drop capabilities"))?;
-    if plan.landlock {
+    if plan.confined_by_landlock() {
         landlock(plan)?;
     }
     if plan.jail == Jail::Container {

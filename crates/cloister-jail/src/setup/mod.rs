@@ -60,7 +60,9 @@ pub fn sandbox(
     if inside == Inside::No {
         root::pivot()?;
     }
-    network::loopback()?;
+    if plan.own_network() {
+        network::loopback()?;
+    }
     nix::unistd::sethostname(&plan.sandbox).map_err(Step::at("set the host name"))?;
     let listener = plan.proxy.then(network::proxy_listener).transpose()?;
     confine::confine(plan)?;
