@@ -15,3 +15,4 @@ mod egress;
 mod keys;
 mod limits;
 mod packages;
+mod secrets;
