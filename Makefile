@@ -17,6 +17,9 @@ OUT := target/release
 IMAGES := /usr/bin/python3 sandbox-images/build.py
 # One image, all without it: make images IMAGE=analysis
 IMAGE ?=
+# Cases or families, all without; CONTINUE=1 takes over what a run that was cut off has found: make attack ID="NET-05 FS"
+ID ?=
+CONTINUE ?=
 # Passed on to the tests of Rust: make test-rust TESTS="-p cloister-core"
 TESTS ?= --workspace
 
@@ -38,6 +41,10 @@ build: ## Build everything for debugging
 release: deps ## Build target/release/cloister and what it needs beside it
 	cargo build --locked --release -p cloister -p cloister-jail -p cloister-wasm
 	@scripts/lay-out-release.sh "$(CARGO_TARGET_DIR)/release" "$(OUT)" "$(CLOISTER_CACHE)/images"
+
+.PHONY: sbom
+sbom: ## What is in a release, as CycloneDX: target/sbom/*.cdx.json, for the programs and for each image
+	@scripts/sbom.py
 
 .PHONY: images
 images: deps ## Build the sandbox images (a second when nothing has changed; IMAGE=name for one)
@@ -89,6 +96,11 @@ test-conformance: release ## Foreign clients as they are: boto3, the AgentCore S
 	@if [ -x tests/conformance/run.sh ]; then CLOISTER_BIN=$(CURDIR)/$(OUT)/cloister tests/conformance/run.sh; \
 	elif [ "$${REQUIRE:-}" = all ]; then echo "tests/conformance/run.sh is missing, and REQUIRE=all" >&2; exit 1; \
 	else echo "SKIPPED: there is no tests/conformance/run.sh"; fi
+
+.PHONY: attack
+attack: ## The attack cases: what each proves on which tier (ID=NET-05 or ID=NET for some), and docs/attack-report.md
+	@scripts/cpython-tests.sh
+	@python3 scripts/attack $(ID) $(if $(CONTINUE),--continue)
 
 .PHONY: lint
 lint: ## Formatting, clippy, dependency rules

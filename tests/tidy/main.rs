@@ -5,8 +5,10 @@
 //! policy fields against `policies/README.md` (core).
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests: a failure here is a failed test")]
 
+mod attacks;
 mod documents;
 mod files;
 mod layers;
+mod supply;
 mod tree;
 mod walls;
