@@ -2,6 +2,8 @@
 
 pub mod browser;
 pub mod calls;
+#[cfg(not(test))]
+pub mod fuzz;
 pub mod host;
 pub mod leftovers;
 pub mod needs;

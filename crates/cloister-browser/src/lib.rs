@@ -22,6 +22,9 @@ mod envelope;
 mod events;
 mod files;
 mod filter;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod launch;
 mod mux;
 mod page;

@@ -20,6 +20,9 @@ mod config;
 mod cursor;
 mod door;
 mod fingerprint;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod guest_path;
 mod host_check;
 mod json;

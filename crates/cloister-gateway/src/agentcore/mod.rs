@@ -12,6 +12,8 @@ mod browser;
 mod code_interpreter;
 mod error;
 mod event_stream;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 pub(crate) mod identifier;
 pub mod model;
 mod operations;

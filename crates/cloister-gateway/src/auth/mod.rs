@@ -20,6 +20,8 @@ pub(crate) mod access;
 mod authorize;
 pub(crate) mod calls;
 mod date;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod jwt;
 mod keys;
 mod roles;

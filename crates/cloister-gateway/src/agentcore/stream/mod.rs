@@ -18,6 +18,8 @@
 
 mod bridge;
 mod endpoints;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod websocket;
 
 pub(crate) use endpoints::Endpoints;
