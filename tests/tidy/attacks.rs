@@ -122,13 +122,13 @@ fn has(text: &str, name: &str) -> bool {
     for line in text.lines().map(str::trim) {
         if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
             attributed = true;
-        } else if let Some((before, rest)) = line.split_once("fn ") {
-            if ["", "async", "pub(super)", "pub(super) async"].contains(&before.trim()) {
-                if attributed && rest.split(['(', '<']).next() == Some(name) {
-                    return true;
-                }
-                attributed = false;
+        } else if let Some((before, rest)) = line.split_once("fn ")
+            && ["", "async", "pub(super)", "pub(super) async"].contains(&before.trim())
+        {
+            if attributed && rest.split(['(', '<']).next() == Some(name) {
+                return true;
             }
+            attributed = false;
         }
     }
     false

@@ -33,7 +33,8 @@ async fn an_archive_is_one_file_to_every_tool_and_is_unpacked_by_nobody() {
         }
         let mut listed = session.names("").await;
         let mut sent: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        (listed.sort(), sent.sort());
+        listed.sort();
+        sent.sort();
         assert_eq!(listed, sent, "nothing but the archives themselves");
     })
     .await;

@@ -62,7 +62,8 @@ fn shown(ran: &Ran) -> usize {
 /// Memory of this process, which is the server here, in MiB.
 fn own_memory() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-    statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap() * 4096 >> 20
+    let pages: u64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap();
+    (pages * 4096) >> 20
 }
 
 /// A PNG whose head declares a hundred thousand pixels each way, a GIF and an SVG of that kind, and what else a viewer might open.

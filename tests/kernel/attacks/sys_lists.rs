@@ -11,8 +11,10 @@ use super::sys_table::{Declared, EPERM_OF_THE_KERNEL, Planned, compare, observe,
 use cloister_tests::rig::plain;
 use serde_json::Value;
 
-/// The lists, with the allowed calls to which the kernel itself answers EPERM in a session, and why.
-const LISTS: [(&str, &str, &[(&str, &str)]); 4] = [
+/// A list's name, its text, and the allowed calls to which the kernel itself answers EPERM in a session, and why.
+type List = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+const LISTS: [List; 4] = [
     ("default", include_str!("../../../policies/seccomp/default.json"), &[]),
     (
         "browser",
