@@ -1,14 +1,16 @@
 """Runs the tests that the register of attack cases names, and says what they prove.
 
-  python3 scripts/attack [ID or FAMILY …] [--continue] [--jobs N]
+  python3 scripts/attack [ID or FAMILY …] [--continue] [--jobs N] [--seconds N]
 
 Without an id everything is run, and docs/attack-report.md is written. Exit status: 1 if a test fails, or if one skips under
 REQUIRE=all; 2 if the register makes no sense.
 """
 
 import argparse
+import math
 import os
 import sys
+import time
 
 import programs
 import register
@@ -22,12 +24,14 @@ def main() -> int:
     parser.add_argument("ids", nargs="*", help="cases or families, such as NET-05 or FS; all without")
     parser.add_argument("--continue", dest="proceed", action="store_true", help="take over what an earlier run of the same programs found")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="tests at once (default: one a processor)")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="begin no test after so long; the report says which")
     asked = parser.parse_args()
+    until = time.monotonic() + asked.seconds
     try:
         cases = register.chosen(register.read(), asked.ids)
         tests = sorted({test for case in cases for proof in case.tiers.values() for test in proof.tests})
         kept = run.Kept(programs.target() / "attack" / "verdicts.json", use=asked.proceed)
-        verdicts = run.every(tests, kept, asked.jobs)
+        verdicts = run.every(tests, kept, asked.jobs, until)
     except register.Wrong as wrong:
         print(f"attack: {wrong}", file=sys.stderr)
         return 2

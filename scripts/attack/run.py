@@ -16,6 +16,8 @@ from register import ROOT
 # No test of a case takes so long; one that does hangs.
 PATIENCE = 900
 PASS, FAIL, SKIP = "pass", "fail", "skip"
+# The reason of a skip that says nothing about the machine.
+NO_TIME = "not begun within the time of this run"
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Kept:
 
     def put(self, test: str, age: str, verdict: Verdict) -> None:
         """Written at once: the next test may be the one that is cut off."""
+        if verdict.why == NO_TIME:
+            return
         self.known[test] = {"age": age, **asdict(verdict)}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         beside = self.path.with_suffix(".part")
@@ -65,7 +69,7 @@ def one(program: programs.Program, name: str) -> Verdict:
     return Verdict(PASS) if "1 passed" in ran.stdout else Verdict(FAIL, "the program ran no such test")
 
 
-def rust(tests: list[str], kept: Kept, jobs: int) -> dict[str, Verdict]:
+def rust(tests: list[str], kept: Kept, jobs: int, until: float) -> dict[str, Verdict]:
     """Tests of Rust programs, several at once."""
     placed = programs.build(tests) if tests else {}
     verdicts: dict[str, Verdict] = {}
@@ -76,7 +80,7 @@ def rust(tests: list[str], kept: Kept, jobs: int) -> dict[str, Verdict]:
             if (known := kept.of(test, age)) is not None:
                 verdicts[test] = known
             else:
-                running[pool.submit(timed, program, name)] = (test, age)
+                running[pool.submit(timed, program, name, until)] = (test, age)
         if verdicts:
             programs.say(f"{len(verdicts)} verdicts are taken over from an earlier run of the same programs")
         for done in as_completed(running):
@@ -87,9 +91,11 @@ def rust(tests: list[str], kept: Kept, jobs: int) -> dict[str, Verdict]:
     return verdicts
 
 
-def timed(program: programs.Program, name: str) -> tuple[Verdict, float]:
+def timed(program: programs.Program, name: str, until: float) -> tuple[Verdict, float]:
     """A verdict, and how long it took."""
     begun = time.monotonic()
+    if begun > until:
+        return Verdict(SKIP, NO_TIME), 0
     verdict = one(program, name)
     return verdict, time.monotonic() - begun
 
@@ -112,10 +118,10 @@ def images(tests: list[str]) -> dict[str, Verdict]:
     return verdicts
 
 
-def conformance(tests: list[str]) -> dict[str, Verdict]:
+def conformance(tests: list[str], until: float) -> dict[str, Verdict]:
     """Tests with foreign clients, against one server."""
-    if not tests:
-        return {}
+    if not tests or time.monotonic() > until:
+        return dict.fromkeys(tests, Verdict(SKIP, NO_TIME))
     report = programs.target() / "attack" / "conformance.xml"
     report.parent.mkdir(parents=True, exist_ok=True)
     report.unlink(missing_ok=True)
@@ -151,9 +157,9 @@ def together(verdicts: list[Verdict]) -> Verdict:
     return Verdict(PASS)
 
 
-def every(tests: list[str], kept: Kept, jobs: int) -> dict[str, Verdict]:
-    """The verdict of every test."""
+def every(tests: list[str], kept: Kept, jobs: int, until: float) -> dict[str, Verdict]:
+    """The verdict of every test; none begins after `until`."""
     foreign = [test for test in tests if test.startswith("conformance::")]
     built = [test for test in tests if test.startswith("images::")]
-    verdicts = rust([test for test in tests if test not in {*foreign, *built}], kept, jobs)
-    return {**verdicts, **images(built), **conformance(foreign)}
+    verdicts = rust([test for test in tests if test not in {*foreign, *built}], kept, jobs, until)
+    return {**verdicts, **images(built), **conformance(foreign, until)}

@@ -57,9 +57,8 @@ async fn a_request_that_two_readers_could_take_differently_is_refused_with_what_
         format!("{start}X-Split: a\rContent-Length: 2\r\n\r\n{{}}{BEHIND}"),
         format!("{start}X-Nul: a\0b\r\nContent-Length: 2\r\n\r\n{{}}{BEHIND}"),
         format!("{start}Host: localhost\r\nContent-Length: 2\r\n\r\n{{}}"),
-        format!(
-            "POST http://evil.example/v1/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
-        ),
+        "POST http://evil.example/v1/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
+            .to_owned(),
         "POST /v1/sessions HTTP/1.1\r\nContent-Length: 0\r\n\r\n".to_owned(),
         format!("POST /v1/sessions HTTP/1.0\r\nHost: localhost\r\n{chunks}\r\n0\r\n\r\n{BEHIND}"),
         format!("POST /v1/sessions\r\n\r\n{BEHIND}"),
