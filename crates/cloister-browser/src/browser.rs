@@ -1,5 +1,6 @@
 //! One browser session: what the trait asks, answered by pages, broker, sandbox and connection.
 
+use crate::access::Access;
 use crate::broker::{Broker, OnLeave};
 use crate::connection::Connection;
 use crate::downloads::Downloads;
@@ -36,6 +37,7 @@ pub(crate) struct ChromiumBrowser {
     downloads: Arc<Downloads>,
     dialogs: Arc<Dialogs>,
     workspace: String,
+    access: Access,
     /// Attached at the first action or step: a session that only CDP clients use has no second view of its pages.
     tabs: OnceCell<Arc<Tabs>>,
     recorder: Option<Arc<Recorder>>,
@@ -50,16 +52,16 @@ impl ChromiumBrowser {
         clients: usize,
         recording: Option<Recording>,
     ) -> Self {
-        let Launched { sandbox, connection, pages, downloads, engine, workspace } = launched;
+        let Launched { sandbox, connection, pages, downloads, engine, workspace, rules } = launched;
         let recorder = recording.map(|recording| Recorder::start(connection.clone(), &engine, recording));
-        let filter = Filter::new(table, &workspace);
+        let filter = Filter::new(table, &workspace, &rules);
         let own = workspace.clone();
-        let restored = (Arc::clone(&pages), connection.clone());
+        let restored = (Arc::clone(&pages), connection.clone(), rules.clone());
         let on_leave: OnLeave = Arc::new(move || {
-            let ((pages, connection), workspace) = (restored.clone(), workspace.clone());
+            let ((pages, connection, rules), workspace) = (restored.clone(), workspace.clone());
             tokio::spawn(async move {
                 pages.apply().await;
-                if let Err(error) = allow_downloads(&connection, &workspace).await {
+                if let Err(error) = allow_downloads(&connection, &workspace, &rules).await {
                     tracing::debug!(%error, "downloads were not set again after a client had left");
                 }
             });
@@ -84,6 +86,7 @@ impl ChromiumBrowser {
             downloads,
             dialogs,
             workspace: own,
+            access: Access::of(&rules),
             tabs: OnceCell::new(),
             recorder,
         }
@@ -104,6 +107,7 @@ impl ChromiumBrowser {
                 files: Arc::new(SandboxFiles::new(Arc::clone(&self.sandbox))),
                 downloads: Arc::clone(&self.downloads),
                 dialogs: Arc::clone(&self.dialogs),
+                access: self.access,
             };
             Tabs::open(self.connection.clone(), settings)
         };
@@ -133,6 +137,10 @@ impl Browser for ChromiumBrowser {
         let name = action.name();
         // Before as well: an action that never ends has been asked for all the same.
         self.noted(name, "asked");
+        if let Err(error) = self.access.permits_action(&action) {
+            self.noted(name, "failed");
+            return Ok(ActionResult::Failed { error });
+        }
         let result = crate::actions::act(&*self.tabs().await?, action).await;
         let failed = matches!(result, Ok(ActionResult::Failed { .. }) | Err(_));
         self.noted(name, if failed { "failed" } else { "done" });

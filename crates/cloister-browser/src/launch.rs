@@ -11,7 +11,7 @@ use crate::filter::DOWNLOADS;
 use crate::pages::Pages;
 use cloister_core::backend::StartError;
 use cloister_core::browser::{BrowserHost, Budget, Chromium, Engine, Proxies, Viewport};
-use cloister_core::policy::Policy;
+use cloister_core::policy::{BrowserRules, Policy};
 use serde_json::{Value, json};
 use std::io;
 use std::sync::Arc;
@@ -30,6 +30,7 @@ pub(crate) struct Launched {
     pub(crate) downloads: Arc<Downloads>,
     pub(crate) engine: Engine,
     pub(crate) workspace: String,
+    pub(crate) rules: BrowserRules,
 }
 
 impl Launched {
@@ -41,11 +42,12 @@ impl Launched {
         viewport: Viewport,
         budget: Budget,
     ) -> Result<Self, StartError> {
+        let rules = policy.browser.clone();
         let Chromium { sandbox, to, from, workspace } = host.launch(policy, proxies).await?;
         let prepared = async {
             let connection = Connection::open(to, from, budget)
                 .map_err(|source| StartError::Step { step: "open the debugging pipe".to_owned(), source })?;
-            prepare(connection, Arc::clone(&sandbox), workspace, viewport).await.map_err(failed)
+            prepare(connection, Arc::clone(&sandbox), workspace, viewport, rules).await.map_err(failed)
         };
         match prepared.await {
             Ok(launched) => Ok(launched),
@@ -88,6 +90,7 @@ async fn prepare(
     sandbox: Arc<dyn cloister_core::backend::Interpreter>,
     workspace: String,
     viewport: Viewport,
+    rules: BrowserRules,
 ) -> Result<Launched, CallError> {
     let version = connection.call(None, "Browser.getVersion", json!({}), READY).await?;
     let text = |name: &str| version.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -103,7 +106,7 @@ async fn prepare(
     // Neither needs the other, and the page takes the longer.
     let (pages, ()) = tokio::try_join!(
         Pages::open(connection.clone(), viewport),
-        allow_downloads(&connection, &workspace)
+        allow_downloads(&connection, &workspace, &rules)
     )?;
     let noted = Arc::downgrade(&downloads);
     tokio::spawn(async move {
@@ -122,13 +125,18 @@ async fn prepare(
             _ = ends => {}
         }
     });
-    Ok(Launched { sandbox, connection, pages, downloads, engine, workspace })
+    Ok(Launched { sandbox, connection, pages, downloads, engine, workspace, rules })
 }
 
-/// Downloads of the default context go to the session's folder. A client's override ends with the client, and this with it, so it
+/// Downloads of the default context go to the session's folder, or nowhere if its policy says so. A client's override ends with the client, and this with it, so it
 /// is said again then.
-pub(crate) async fn allow_downloads(connection: &Connection, workspace: &str) -> Result<(), CallError> {
+pub(crate) async fn allow_downloads(
+    connection: &Connection,
+    workspace: &str,
+    rules: &BrowserRules,
+) -> Result<(), CallError> {
     let workspace = workspace.trim_end_matches('/');
-    let params = json!({ "behavior": "allowAndName", "downloadPath": format!("{workspace}/{DOWNLOADS}"), "eventsEnabled": true });
+    let behavior = if rules.downloads { "allowAndName" } else { "deny" };
+    let params = json!({ "behavior": behavior, "downloadPath": format!("{workspace}/{DOWNLOADS}"), "eventsEnabled": true });
     connection.call(None, "Browser.setDownloadBehavior", params, LIMIT).await.map(|_| ())
 }

@@ -10,6 +10,7 @@
 //! level: what the filter has read is what Chromium reads.
 #![forbid(unsafe_code)]
 
+mod access;
 mod actions;
 mod backend;
 mod blob;
@@ -41,4 +42,4 @@ pub use call_error::CallError;
 pub use connection::Connection;
 pub use downloads::{Download, DownloadState, Downloads};
 pub use events::{CdpEvent, Events, LAGGED};
-pub use filter::Table;
+pub use filter::{Table, may_open};

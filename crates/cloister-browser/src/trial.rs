@@ -2,6 +2,7 @@
 //!
 //! The descriptors 3 and 4 are given by a shell, which needs no `unsafe`: `3<&0 4>&1`.
 
+use crate::access::Access;
 use crate::connection::Connection;
 use crate::downloads::Downloads;
 use crate::page::{Files, Settings, Tabs, perform};
@@ -9,6 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cloister_core::browser::page::{Given, LoadState, Performed, Selector, Step, StepError};
 use cloister_core::browser::{Action, ActionResult, BrowserError, Budget, Button, Viewport};
+use cloister_core::policy::Policy;
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::chown;
@@ -101,7 +103,7 @@ pub(crate) async fn start() -> Option<Trial> {
     let connection = Connection::open(to, from, Budget::new(usize::MAX)).unwrap();
     let files = Arc::new(Folder(workspace.clone()));
     let workspace = workspace.to_str().unwrap().to_owned();
-    crate::launch::allow_downloads(&connection, &workspace).await.unwrap();
+    crate::launch::allow_downloads(&connection, &workspace, &Policy::built_in("x").browser).await.unwrap();
     let (downloads, finished) = Downloads::new();
     let (noted, mut events) = (Arc::clone(&downloads), connection.events(""));
     tokio::spawn(async move {
@@ -114,7 +116,14 @@ pub(crate) async fn start() -> Option<Trial> {
             }
         }
     });
-    let settings = Settings { viewport: VIEWPORT, workspace, files, downloads, dialogs: Arc::default() };
+    let settings = Settings {
+        viewport: VIEWPORT,
+        workspace,
+        files,
+        downloads,
+        dialogs: Arc::default(),
+        access: Access::Full,
+    };
     let tabs = Tabs::open(connection, settings).await.unwrap();
     Some(Trial { tabs, chromium, folder })
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::filter::Table;
 use cloister_core::browser::{Budget, ToClient};
+use cloister_core::policy::Policy;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
@@ -70,7 +71,8 @@ fn rig_within(max: usize, budget: Budget) -> (Arc<Broker>, Script) {
     let (writes, from) = pipe::pipe().unwrap();
     let connection =
         Connection::open(to.into_blocking_fd().unwrap(), from.into_blocking_fd().unwrap(), budget).unwrap();
-    let filter = Filter::new(Arc::new(Table::built_in().unwrap()), "/workspace");
+    let filter =
+        Filter::new(Arc::new(Table::built_in().unwrap()), "/workspace", &Policy::built_in("x").browser);
     let (downloads, _) = Downloads::new();
     let broker = Broker::new(connection, filter, downloads, max, Arc::new(|| {}), None, Arc::default());
     (broker, Script { reads, writes, buffer: Vec::new(), attached: 0 })

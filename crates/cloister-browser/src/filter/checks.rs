@@ -2,6 +2,7 @@
 
 use super::table::Table;
 use super::{DOWNLOADS, path, url};
+use cloister_core::policy::BrowserRules;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -40,13 +41,15 @@ pub(super) enum Check {
 /// What the checks need to know of the session.
 pub(super) struct Context {
     workspace: String,
+    rules: BrowserRules,
 }
 
 type Params = Map<String, Value>;
 
 impl Context {
-    pub(super) fn new(workspace: &str) -> Self {
-        Self { workspace: workspace.trim_end_matches('/').to_owned() }
+    pub(super) fn new(workspace: &str, rules: &BrowserRules) -> Self {
+        let workspace = workspace.trim_end_matches('/').to_owned();
+        Self { workspace, rules: rules.clone() }
     }
 
     pub(super) fn check(
@@ -59,13 +62,13 @@ impl Context {
         let checked = match check {
             Check::Close => return Verdict::Disconnect,
             Check::Certificates => certificates(&params),
-            Check::Destination => optional_url(&params),
+            Check::Destination => self.optional_url(&params),
             Check::Downloads => self.downloads(&mut params),
             Check::DraggedFiles => self.dragged(&mut params),
             Check::Flat => flat(&mut params),
-            Check::Navigation => required_url(&params),
+            Check::Navigation => self.required_url(&params),
             Check::NewContext => new_context(&params),
-            Check::NewPage => optional_url(&params),
+            Check::NewPage => self.optional_url(&params),
             Check::Permissions => permissions(table, &params),
             Check::Streams => stream(&params, owns_stream),
             Check::Tracing => tracing(&mut params),
@@ -79,12 +82,30 @@ impl Context {
 
     /// Where a download goes is not the client's choice. Its events carry a GUID, and so does the file until it is complete.
     fn downloads(&self, params: &mut Params) -> Result<(), String> {
-        if params.get("behavior").and_then(Value::as_str) != Some("deny") {
+        if !self.rules.downloads {
+            params.insert("behavior".to_owned(), "deny".into());
+        } else if params.get("behavior").and_then(Value::as_str) != Some("deny") {
             params.insert("behavior".to_owned(), "allowAndName".into());
             params.insert("downloadPath".to_owned(), format!("{}/{DOWNLOADS}", self.workspace).into());
             params.insert("eventsEnabled".to_owned(), true.into());
         }
         Ok(())
+    }
+
+    fn required_url(&self, params: &Params) -> Result<(), String> {
+        match params.get("url") {
+            Some(Value::String(url)) => url::may_open(url, &self.rules),
+            _ => Err("url: text is needed".to_owned()),
+        }
+    }
+
+    fn optional_url(&self, params: &Params) -> Result<(), String> {
+        match params.get("url") {
+            None => Ok(()),
+            // An empty URL opens about:blank.
+            Some(Value::String(url)) if url.is_empty() => Ok(()),
+            Some(_) => self.required_url(params),
+        }
     }
 
     fn files(&self, files: Option<&mut Value>) -> Result<(), String> {
@@ -128,22 +149,6 @@ fn dragged_urls(data: &Value) -> Result<(), String> {
         list.lines().filter(|line| !line.trim().is_empty()).try_for_each(url::allowed)?;
     }
     Ok(())
-}
-
-fn required_url(params: &Params) -> Result<(), String> {
-    match params.get("url") {
-        Some(Value::String(url)) => url::allowed(url),
-        _ => Err("url: text is needed".to_owned()),
-    }
-}
-
-fn optional_url(params: &Params) -> Result<(), String> {
-    match params.get("url") {
-        None => Ok(()),
-        // An empty URL opens about:blank.
-        Some(Value::String(url)) if url.is_empty() => Ok(()),
-        Some(_) => required_url(params),
-    }
 }
 
 fn certificates(params: &Params) -> Result<(), String> {

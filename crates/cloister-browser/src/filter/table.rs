@@ -1,6 +1,7 @@
 //! The classification of all methods, from `policies/cdp/methods.json`.
 
 use super::checks::Check;
+use cloister_core::policy::BrowserRules;
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
 
@@ -22,6 +23,7 @@ pub(super) enum Action {
 pub struct Table {
     methods: HashMap<String, Action>,
     observer: HashSet<String>,
+    reader: HashSet<String>,
     permissions: HashSet<String>,
 }
 
@@ -31,6 +33,7 @@ struct Policy {
     version: u32,
     rules: Vec<Rule>,
     observer: Observer,
+    reader: Observer,
     permissions: Permissions,
 }
 
@@ -94,23 +97,46 @@ impl Table {
                 }
             }
         }
-        let unknown = policy.observer.methods.iter().find(|name| match methods.get(*name) {
-            None | Some(Action::Deny(_)) => true,
-            Some(Action::Allow | Action::Check(_)) => false,
-        });
-        if let Some(name) = unknown {
-            return Err(format!("observers may use {name}, which nobody may"));
+        for (who, names) in [("observers", &policy.observer.methods), ("readers", &policy.reader.methods)] {
+            let unknown = names.iter().find(|name| match methods.get(*name) {
+                None | Some(Action::Deny(_)) => true,
+                Some(Action::Allow | Action::Check(_)) => false,
+            });
+            if let Some(name) = unknown {
+                return Err(format!("{who} may use {name}, which nobody may"));
+            }
         }
-        let (observer, permissions) = (policy.observer.methods, policy.permissions.names);
-        Ok(Self { methods, observer, permissions })
+        let (observer, reader) = (policy.observer.methods, policy.reader.methods);
+        Ok(Self { methods, observer, reader, permissions: policy.permissions.names })
     }
 
-    pub(super) fn action(&self, method: &str) -> Option<&Action> {
-        self.methods.get(method)
+    /// What is to be checked of a method's parameters, if anything; an error is the sentence of its refusal. `read_only` sessions
+    /// have less.
+    pub(super) fn judge(&self, method: &str, read_only: bool) -> Result<Option<Check>, String> {
+        match self.methods.get(method) {
+            None => Err(format!("{method} is not known to the CDP policy, so it is denied")),
+            Some(Action::Deny(why)) => Err(format!("{method} is denied by the CDP policy: {why}")),
+            Some(_) if read_only && !self.for_readers(method) => Err(format!(
+                "{method} is not for sessions that only look: their policy says browser.read_only = true"
+            )),
+            Some(Action::Allow) => Ok(None),
+            Some(Action::Check(check)) => Ok(Some(*check)),
+        }
+    }
+
+    /// Whether a driver may ask this method at all, in a session of such rules; an error is the sentence that it would hear. Its
+    /// parameters may be refused all the same.
+    pub fn admits(&self, method: &str, rules: &BrowserRules) -> Result<(), String> {
+        self.judge(method, rules.read_only).map(drop)
     }
 
     pub(super) fn for_observers(&self, method: &str) -> bool {
         self.observer.contains(method)
+    }
+
+    /// Whether clients of a session that is read-only may ask it.
+    fn for_readers(&self, method: &str) -> bool {
+        self.observer.contains(method) || self.reader.contains(method)
     }
 
     pub(super) fn grants(&self, permission: &str) -> bool {
@@ -133,6 +159,7 @@ mod tests {
     fn rules(rule: &str) -> String {
         format!(
             r#"{{"version": 1, "rules": [{rule}], "observer": {{"why": "", "methods": []}},
+                "reader": {{"why": "", "methods": []}},
                 "permissions": {{"why": "", "names": []}}}}"#
         )
     }

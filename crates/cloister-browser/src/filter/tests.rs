@@ -1,10 +1,12 @@
 //! What the filter lets through, changes and refuses.
 
 use super::*;
+use cloister_core::policy::Policy;
 use serde_json::{Value, json};
 
 fn check_as(role: Role, method: &str, params: &Value) -> Verdict {
-    let filter = Filter::new(Arc::new(Table::built_in().unwrap()), "/workspace");
+    let filter =
+        Filter::new(Arc::new(Table::built_in().unwrap()), "/workspace", &Policy::built_in("x").browser);
     let params = serde_json::value::to_raw_value(params).unwrap();
     filter.check(role, method, Some(&params), |stream| stream == "7")
 }
@@ -80,7 +82,8 @@ fn a_file_url_is_refused_wherever_a_url_can_be_named() {
 
 #[test]
 fn what_is_passed_on_is_what_was_checked() {
-    let filter = Filter::new(Arc::new(Table::built_in().unwrap()), "/workspace");
+    let filter =
+        Filter::new(Arc::new(Table::built_in().unwrap()), "/workspace", &Policy::built_in("x").browser);
     let twice = r#"{"url":"file:///etc/passwd","url":"https://example.com/"}"#.to_owned();
     let params = RawValue::from_string(twice).unwrap();
     let verdict = filter.check(Role::Driver, "Page.navigate", Some(&params), |_| false);
@@ -198,4 +201,51 @@ fn an_observer_sees_and_does_nothing() {
 #[test]
 fn closing_the_browser_means_to_go() {
     assert_eq!(check("Browser.close", json!({})), Verdict::Disconnect);
+}
+
+fn check_under(rules: &BrowserRules, method: &str, params: Value) -> Verdict {
+    let filter = Filter::new(Arc::new(Table::built_in().unwrap()), "/workspace", rules);
+    let params = serde_json::value::to_raw_value(&params).unwrap();
+    filter.check(Role::Driver, method, Some(&params), |_| true)
+}
+
+#[test]
+fn a_session_that_only_looks_takes_no_input_no_script_no_file_and_no_page_of_its_clients() {
+    let rules = BrowserRules { read_only: true, ..Policy::built_in("x").browser };
+    for (method, params) in [
+        ("Input.dispatchMouseEvent", json!({})),
+        ("Input.insertText", json!({ "text": "x" })),
+        ("Runtime.evaluate", json!({ "expression": "1" })),
+        ("Page.reload", json!({ "scriptToEvaluateOnLoad": "1" })),
+        ("Page.addScriptToEvaluateOnNewDocument", json!({ "source": "1" })),
+        ("DOM.setFileInputFiles", json!({ "files": ["a"] })),
+        ("DOM.setOuterHTML", json!({})),
+        ("Network.setCookie", json!({})),
+        ("Page.navigate", json!({ "url": "data:text/html,<script>1</script>" })),
+        ("Target.createTarget", json!({ "url": "data:text/html,x" })),
+    ] {
+        assert!(matches!(check_under(&rules, method, params), Verdict::Refused(_)), "{method}");
+    }
+    for (method, params) in [
+        ("Page.navigate", json!({ "url": "https://example.com/" })),
+        ("Page.captureScreenshot", json!({})),
+        ("DOM.getDocument", json!({})),
+        ("Target.setAutoAttach", json!({ "autoAttach": true })),
+        ("Page.startScreencast", json!({})),
+    ] {
+        assert!(!matches!(check_under(&rules, method, params), Verdict::Refused(_)), "{method}");
+    }
+}
+
+#[test]
+fn a_session_without_downloads_denies_them_whatever_a_client_says() {
+    let rules = BrowserRules { downloads: false, ..Policy::built_in("x").browser };
+    for method in ["Browser.setDownloadBehavior", "Page.setDownloadBehavior"] {
+        match check_under(&rules, method, json!({ "behavior": "allow", "downloadPath": "/x" })) {
+            Verdict::Changed(text) => {
+                assert_eq!(serde_json::from_str::<Value>(&text).unwrap()["behavior"], "deny")
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! Which URLs a client may open.
 
+use cloister_core::policy::BrowserRules;
+
 /// Schemes of pages that come over the network, or from the client itself.
 const SCHEMES: [&str; 4] = ["http", "https", "data", "blob"];
 
@@ -37,6 +39,25 @@ pub(super) fn allowed(url: &str) -> Result<(), String> {
     }
 }
 
+/// The same without pages that a client brings along: a `data:` page is a script of the client's, whatever else it may not run.
+pub(crate) fn allowed_to_readers(url: &str) -> Result<(), String> {
+    allowed(url)?;
+    let scheme: String =
+        url.trim_matches(|c: char| c <= ' ').chars().filter(|c| !matches!(c, '\t' | '\n' | '\r')).collect();
+    let scheme = scheme.split(':').next().unwrap_or_default().to_ascii_lowercase();
+    if matches!(scheme.as_str(), "http" | "https" | "about") {
+        return Ok(());
+    }
+    Err(format!(
+        "{scheme}: cannot be opened: the session's policy says browser.read_only = true, and such a page may run what its client wrote"
+    ))
+}
+
+/// Whether clients of a session of such rules may open a URL, as far as its scheme goes; an error is the sentence that they hear.
+pub fn may_open(url: &str, rules: &BrowserRules) -> Result<(), String> {
+    if rules.read_only { allowed_to_readers(url) } else { allowed(url) }
+}
+
 fn refusal(what: &str) -> String {
     format!("{what} cannot be opened: the CDP policy allows http, https, data, blob and about:blank")
 }
@@ -59,6 +80,18 @@ mod tests {
             "h\nttp://example.com",
         ] {
             assert_eq!(allowed(url), Ok(()), "{url}");
+        }
+    }
+
+    #[test]
+    fn who_may_only_look_opens_no_page_of_their_own_making() {
+        for url in ["http://example.com/", " HTTPS://example.com", "about:blank"] {
+            assert_eq!(allowed_to_readers(url), Ok(()), "{url}");
+        }
+        for url in
+            ["data:text/html,<script>x()</script>", " DA\tTA:,x", "blob:null/1", "file:///x", "javascript:x"]
+        {
+            assert!(allowed_to_readers(url).is_err(), "{url}");
         }
     }
 

@@ -12,6 +12,7 @@ use super::dialogs::{self, Dialogs};
 use super::files::Files;
 use super::log::{Download, Log};
 use super::{downloads, prepare, watch};
+use crate::access::Access;
 use crate::call_error::CallError;
 use crate::connection::Connection;
 use crate::downloads::Downloads;
@@ -44,6 +45,8 @@ pub(crate) struct Settings {
     pub(crate) downloads: Arc<Downloads>,
     /// What dialogs get.
     pub(crate) dialogs: Arc<Dialogs>,
+    /// What the session's policy lets clients do.
+    pub(crate) access: Access,
 }
 
 #[derive(Default)]
@@ -135,6 +138,11 @@ impl Tabs {
     /// Where finished downloads lie.
     pub(super) fn downloads(&self) -> &Downloads {
         &self.settings.downloads
+    }
+
+    /// What the session's policy lets clients do.
+    pub(super) fn access(&self) -> Access {
+        self.settings.access
     }
 
     /// The rule for dialogs.

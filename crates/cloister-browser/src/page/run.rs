@@ -92,6 +92,7 @@ async fn one(tabs: &Tabs, step: Step, deadline: Instant) -> Outcome<Given> {
             "the time of the request was over before this step began; give it more",
         ));
     }
+    tabs.access().permits_step(&step).map_err(|message| failed("denied", message))?;
     let tab = tabs.current().map_err(Trouble::Step)?;
     let run = Run { tabs, tab, deadline };
     if run.tab.state.borrow().crashed && reads_or_writes_the_page(&step) {

@@ -5,7 +5,9 @@ use super::quantity::{size_text, span_text};
 use super::room;
 use super::target::{Cidr, is_domain};
 use super::{NetworkMode, Policy};
+use std::collections::HashSet;
 use std::fmt::Display;
+use std::hash::Hash;
 use std::time::Duration;
 
 /// A field and what is wrong with its value.
@@ -74,9 +76,13 @@ fn network(policy: &Policy, found: &mut Vec<Complaint>) {
             found.push((field, text));
         }
     }
-    for bad in network.allowed_cidrs.iter().filter(|range| Cidr::parse(range).is_none()) {
-        let text = format!("`{bad}` is no address range: use 10.1.0.0/16, with zeros after the prefix");
-        found.push(("network.allowed_cidrs", text));
+    for (field, list) in
+        [("network.allowed_cidrs", &network.allowed_cidrs), ("network.denied_cidrs", &network.denied_cidrs)]
+    {
+        for bad in list.iter().filter(|range| Cidr::parse(range).is_none()) {
+            let text = format!("`{bad}` is no address range: use 10.1.0.0/16, with zeros after the prefix");
+            found.push((field, text));
+        }
     }
     if network.ports.contains(&0) {
         found.push(("network.ports", "0 is no port".into()));
@@ -159,6 +165,8 @@ fn lists(policy: &Policy, found: &mut Vec<Complaint>) {
     no_twins("network.ports", &policy.network.ports, found);
     no_twins("network.allowed_domains", &policy.network.allowed_domains, found);
     no_twins("network.allowed_cidrs", &policy.network.allowed_cidrs, found);
+    no_twins("network.denied_domains", &policy.network.denied_domains, found);
+    no_twins("network.denied_cidrs", &policy.network.denied_cidrs, found);
     let walls: Vec<&str> = policy.isolation.require.iter().map(|wall| wall.name()).collect();
     no_twins("isolation.require", &walls, found);
     if walls.len() < 2 {
@@ -167,9 +175,10 @@ fn lists(policy: &Policy, found: &mut Vec<Complaint>) {
     }
 }
 
-fn no_twins<T: PartialEq + Display>(field: &'static str, list: &[T], found: &mut Vec<Complaint>) {
-    for (index, item) in list.iter().enumerate() {
-        if list[..index].contains(item) {
+fn no_twins<T: Eq + Hash + Display>(field: &'static str, list: &[T], found: &mut Vec<Complaint>) {
+    let mut seen = HashSet::new();
+    for item in list {
+        if !seen.insert(item) {
             found.push((field, format!("names {item} twice")));
         }
     }

@@ -29,6 +29,7 @@ impl Policy {
                 allowed_domains: Vec::new(),
                 denied_domains: Vec::new(),
                 allowed_cidrs: Vec::new(),
+                denied_cidrs: Vec::new(),
                 ports: vec![443, 80],
                 connections: 64,
                 bytes: GIB,
@@ -61,7 +62,12 @@ impl Policy {
                 files_max: 256,
                 text: true,
             },
-            browser: BrowserRules { recording: false, recording_bytes: 256 * MIB },
+            browser: BrowserRules {
+                downloads: true,
+                read_only: false,
+                recording: false,
+                recording_bytes: 256 * MIB,
+            },
             snapshots: Snapshots::Call,
             isolation: Isolation {
                 require: vec![Wall::Namespaces, Wall::Root, Wall::Seccomp, Wall::Landlock],

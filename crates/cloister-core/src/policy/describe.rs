@@ -1,5 +1,6 @@
 //! A policy for the eye: every field with its value, its default and what it is for. `cloister policy show` prints it.
 
+use super::fields::Field;
 use super::quantity::{size_text, span_text};
 use super::{
     BrowserRules, Filesystem, Isolation, Languages, Network, NetworkMode, Output, Policy, Resources,
@@ -25,8 +26,7 @@ impl Policy {
     /// Every field of this policy, in the order of the documentation.
     pub fn describe(&self) -> Vec<Row> {
         let defaults = rows(&Self::built_in(&self.name));
-        let text =
-            |field: &str| TEXTS.iter().find(|(name, ..)| *name == field).map_or(("", ""), |t| (t.1, t.2));
+        let text = |field: &str| Field::find(field).map_or(("", ""), |found| (found.what, found.attack));
         rows(self)
             .into_iter()
             .zip(defaults)
@@ -56,13 +56,22 @@ pub(super) fn rows(policy: &Policy) -> Vec<(&'static str, String)> {
         snapshots,
         isolation,
     } = policy;
-    let Network { mode, allowed_domains, denied_domains, allowed_cidrs, ports, connections, bytes } = network;
+    let Network {
+        mode,
+        allowed_domains,
+        denied_domains,
+        allowed_cidrs,
+        denied_cidrs,
+        ports,
+        connections,
+        bytes,
+    } = network;
     let Resources { memory, cpu, pids, open_files } = resources;
     let Filesystem { disk, inodes, max_file, exec, workspace } = filesystem;
     let Time { session_default, session_max, call, grace, task } = time;
     let Languages { runtimes, shell } = languages;
     let Output { stream, display, displays, figures, files, files_max, text } = output;
-    let BrowserRules { recording, recording_bytes } = browser;
+    let BrowserRules { downloads, read_only, recording, recording_bytes } = browser;
     let Isolation { require, seccomp } = isolation;
     let size = |bytes: &u64| quoted(&size_text(*bytes));
     vec![
@@ -74,6 +83,7 @@ pub(super) fn rows(policy: &Policy) -> Vec<(&'static str, String)> {
         ("network.allowed_domains", list(allowed_domains.iter().map(|d| quoted(d)))),
         ("network.denied_domains", list(denied_domains.iter().map(|d| quoted(d)))),
         ("network.allowed_cidrs", list(allowed_cidrs.iter().map(|c| quoted(c)))),
+        ("network.denied_cidrs", list(denied_cidrs.iter().map(|c| quoted(c)))),
         ("network.ports", list(ports.iter().map(ToString::to_string))),
         ("network.connections", connections.to_string()),
         ("network.bytes", size(bytes)),
@@ -100,6 +110,8 @@ pub(super) fn rows(policy: &Policy) -> Vec<(&'static str, String)> {
         ("output.files", files.to_string()),
         ("output.files_max", files_max.to_string()),
         ("output.text", text.to_string()),
+        ("browser.downloads", downloads.to_string()),
+        ("browser.read_only", read_only.to_string()),
         ("browser.recording", recording.to_string()),
         ("browser.recording_bytes", size(recording_bytes)),
         ("isolation.require", list(require.iter().map(|wall: &Wall| quoted(wall.name())))),
@@ -148,66 +160,9 @@ impl NetworkMode {
     }
 }
 
-/// Field, what it does, the attack that it stops. `policies/README.md` says the same at length; a test compares the lists.
-const TEXTS: &[(&str, &str, &str)] = &[
-    ("tier", "which backend runs the session", ""),
-    ("image", "the folder of sandbox-images/ that it runs in", ""),
-    ("start", "pool, zygote or exec", "learning the memory layout of a neighbour from one's own"),
-    ("snapshots", "what is kept of a session's state before each call (wasm)", ""),
-    ("network.mode", "none, allowlist or open", "exfiltration, by DNS too, and reaching internal services"),
-    ("network.allowed_domains", "where mode allowlist may connect", "exfiltration to any other host"),
-    (
-        "network.denied_domains",
-        "refused whatever else is allowed",
-        "known collectors behind a broad allowance",
-    ),
-    (
-        "network.allowed_cidrs",
-        "private ranges that may be dialled",
-        "server-side request forgery into the intranet",
-    ),
-    ("network.ports", "TCP ports", "mail, databases and shells behind an allowed name"),
-    ("network.connections", "connections at once", "port scans and connection floods"),
-    ("network.bytes", "bytes in and out per session", "bulk exfiltration through an allowed host"),
-    ("resources.memory", "bytes, the workspace included", "memory exhaustion of the host"),
-    ("resources.cpu", "cores", "CPU starvation of the neighbours, mining"),
-    ("resources.pids", "processes and threads", "fork and thread bombs"),
-    ("resources.open_files", "descriptors per process", "exhaustion of the host's file table"),
-    ("filesystem.disk", "bytes of workspace, home and /tmp together", "disk filling"),
-    ("filesystem.inodes", "files and directories", "inode exhaustion by empty files"),
-    ("filesystem.max_file", "bytes of one file", "one runaway file"),
-    ("filesystem.exec", "programs in writable places may run", "bringing one's own exploit binary"),
-    ("filesystem.workspace", "the working directory", ""),
-    ("time.session_default", "session life when the client asks for none", "forgotten sessions"),
-    ("time.session_max", "longest session life", "sessions held for ever"),
-    ("time.call", "deadline of one call", "endless loops"),
-    ("time.grace", "between interrupt and kill", "code that ignores the interrupt"),
-    ("time.task", "life of a background command", "endless background work"),
-    ("languages.runtimes", "runtimes of executeCode", "a runtime that nobody needs as attack surface"),
-    ("languages.shell", "executeCommand and tasks are allowed", "living off the programs of the image"),
-    ("output.stream", "bytes of stdout and of stderr kept per call", "output floods"),
-    ("output.display", "bytes of one display or value", "picture bombs"),
-    ("output.displays", "displays per call", "floods of small pictures"),
-    ("output.figures", "figures come back as image blocks", ""),
-    ("output.files", "changed files come back as resource_link blocks", ""),
-    ("output.files_max", "at most so many of them", "answers swollen by a million files"),
-    ("output.text", "a text block in answers that AWS leaves without", ""),
-    (
-        "browser.recording",
-        "browser sessions are recorded",
-        "misuse of a browser that nobody can look at afterwards",
-    ),
-    (
-        "browser.recording_bytes",
-        "bytes of one recording",
-        "a page that moves without end filling the server's disk",
-    ),
-    ("isolation.require", "walls that the host must build", "running on a host that is silently weaker"),
-    ("isolation.seccomp", "the list of system calls", "kernel bugs behind calls that no interpreter needs"),
-];
-
 #[cfg(test)]
 mod tests {
+    use super::super::fields::FIELDS;
     use super::*;
 
     #[test]
@@ -215,7 +170,7 @@ mod tests {
         let rows = Policy::built_in("default").describe();
         assert_eq!(
             rows.iter().map(|r| r.field).collect::<Vec<_>>(),
-            TEXTS.iter().map(|t| t.0).collect::<Vec<_>>()
+            FIELDS.iter().map(|field| field.name).collect::<Vec<_>>()
         );
         assert!(rows.iter().all(|row| !row.what.is_empty() && row.value == row.default));
     }

@@ -7,7 +7,7 @@ use super::{NetworkMode, Policy, Snapshots, StartMode, Wall};
 use serde::Deserialize;
 
 /// One file of `policies/`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Document {
     pub(super) description: Option<String>,
@@ -16,8 +16,8 @@ pub(super) struct Document {
     /// This file only bounds others: what it sets is the most that they may grant, not what they get.
     #[serde(default)]
     pub(super) ceiling: bool,
-    tier: Option<String>,
-    image: Option<String>,
+    pub(super) tier: Option<String>,
+    pub(super) image: Option<String>,
     start: Option<Start>,
     snapshots: Option<SnapshotsName>,
     #[serde(default)]
@@ -38,19 +38,20 @@ pub(super) struct Document {
     isolation: IsolationPart,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NetworkPart {
     mode: Option<Mode>,
     allowed_domains: Option<Vec<String>>,
     denied_domains: Option<Vec<String>>,
     allowed_cidrs: Option<Vec<String>>,
+    denied_cidrs: Option<Vec<String>>,
     ports: Option<Vec<u16>>,
     connections: Option<u32>,
     bytes: Option<Size>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ResourcesPart {
     memory: Option<Size>,
@@ -59,7 +60,7 @@ struct ResourcesPart {
     open_files: Option<u64>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FilesystemPart {
     disk: Option<Size>,
@@ -69,7 +70,7 @@ struct FilesystemPart {
     workspace: Option<String>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TimePart {
     session_default: Option<Span>,
@@ -79,14 +80,14 @@ struct TimePart {
     task: Option<Span>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LanguagesPart {
     runtimes: Option<Vec<String>>,
     shell: Option<bool>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OutputPart {
     stream: Option<Size>,
@@ -98,21 +99,23 @@ struct OutputPart {
     text: Option<bool>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BrowserPart {
+    downloads: Option<bool>,
+    read_only: Option<bool>,
     recording: Option<bool>,
     recording_bytes: Option<Size>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct IsolationPart {
     require: Option<Vec<WallName>>,
     seccomp: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Start {
     Pool,
@@ -120,7 +123,7 @@ enum Start {
     Exec,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum SnapshotsName {
     None,
@@ -128,7 +131,7 @@ enum SnapshotsName {
     Atomic,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Mode {
     None,
@@ -136,7 +139,7 @@ enum Mode {
     Open,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum WallName {
     Namespaces,
@@ -176,14 +179,23 @@ impl Document {
         set(&mut policy.start, start.map(StartMode::from));
         set(&mut policy.snapshots, snapshots.map(Snapshots::from));
 
-        let NetworkPart { mode, allowed_domains, denied_domains, allowed_cidrs, ports, connections, bytes } =
-            network;
+        let NetworkPart {
+            mode,
+            allowed_domains,
+            denied_domains,
+            allowed_cidrs,
+            denied_cidrs,
+            ports,
+            connections,
+            bytes,
+        } = network;
         let to = &mut policy.network;
         set(&mut to.mode, mode.map(NetworkMode::from));
         set(&mut to.allowed_domains, allowed_domains);
         // Denials add up: a child cannot lift one, and need not repeat it.
         to.denied_domains = union(&to.denied_domains, &denied_domains.unwrap_or_default());
         set(&mut to.allowed_cidrs, allowed_cidrs);
+        to.denied_cidrs = union(&to.denied_cidrs, &denied_cidrs.unwrap_or_default());
         set(&mut to.ports, ports);
         set(&mut to.connections, connections);
         set(&mut to.bytes, bytes.map(|size| size.0));
@@ -227,7 +239,9 @@ impl Document {
         set(&mut to.files_max, files_max);
         set(&mut to.text, text);
 
-        let BrowserPart { recording, recording_bytes } = browser;
+        let BrowserPart { downloads, read_only, recording, recording_bytes } = browser;
+        set(&mut policy.browser.downloads, downloads);
+        set(&mut policy.browser.read_only, read_only);
         set(&mut policy.browser.recording, recording);
         set(&mut policy.browser.recording_bytes, recording_bytes.map(|size| size.0));
 

@@ -98,6 +98,11 @@ impl Sources {
         self.files.insert(name.into(), Source { file: file.into(), text: text.into() });
     }
 
+    /// File and text of policy `name`.
+    pub(super) fn text(&self, name: &str) -> Option<(&str, &str)> {
+        self.files.get(name).map(|source| (source.file.as_str(), source.text.as_str()))
+    }
+
     /// The names of all files, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.files.keys().map(String::as_str)
@@ -201,7 +206,7 @@ fn value_of<'a>(rows: &'a [(&'static str, String)], field: &str) -> &'a str {
 }
 
 /// The line on which `section.key` or `key` stands.
-fn line_of(text: &str, field: &str) -> Option<usize> {
+pub(super) fn line_of(text: &str, field: &str) -> Option<usize> {
     let document = DeTable::parse(text).ok()?;
     let mut table = document.get_ref();
     let mut parts = field.split('.').peekable();
@@ -217,6 +222,6 @@ fn line_of(text: &str, field: &str) -> Option<usize> {
 }
 
 /// The number, from 1, of the line that holds byte `offset`.
-fn line_at(text: &str, offset: usize) -> usize {
+pub(super) fn line_at(text: &str, offset: usize) -> usize {
     text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
 }

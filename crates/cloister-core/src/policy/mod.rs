@@ -7,10 +7,12 @@
 //! The field docs say what each field does, its unit, its default and the attack that it stops; `policies/README.md` is
 //! checked against them. Every `lower.rs` takes a `Policy` apart without `..`, so a new field cannot be forgotten there.
 
+mod ask;
 mod check;
 mod defaults;
 pub mod describe;
 mod document;
+mod fields;
 pub mod load;
 pub mod narrow;
 mod quantity;
@@ -18,10 +20,15 @@ mod room;
 mod target;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod version;
 
+pub use ask::{Ask, Refused};
 pub use describe::Row;
+pub use fields::{FIELDS, Field, Kind, schema};
 pub use load::{LoadError, Problem, Resolved, Sources};
+pub use quantity::{read_size, read_span, size_text, span_text};
+pub use trace::Origin;
 pub use version::PolicyRef;
 
 use crate::session::SessionKind;
@@ -52,7 +59,7 @@ pub struct Policy {
     pub languages: Languages,
     /// What comes back.
     pub output: Output,
-    /// What is kept of browser sessions.
+    /// What browser sessions may do, and what is kept of them.
     pub browser: BrowserRules,
     /// What is kept of a session's state before a call, on tiers that can. Default `call`.
     pub snapshots: Snapshots,
@@ -103,6 +110,8 @@ pub struct Network {
     pub denied_domains: Vec<String>,
     /// Private or special ranges that may be dialled all the same, in CIDR form. Metadata addresses stay refused.
     pub allowed_cidrs: Vec<String>,
+    /// Ranges that are not dialled, whatever name leads there and whatever is allowed above, in CIDR form.
+    pub denied_cidrs: Vec<String>,
     /// TCP ports. Default 443 and 80.
     pub ports: Vec<u16>,
     /// Connections at once. Default 64. Stops port scans and connection floods.
@@ -193,9 +202,14 @@ pub struct Output {
     pub text: bool,
 }
 
-/// What the server keeps of a browser session. Sessions of other tiers ignore it.
+/// What a browser session may do, and what the server keeps of it. Sessions of other tiers ignore it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrowserRules {
+    /// Whether pages and clients may save files. Default true. Stops a browser from bringing foreign files into a session.
+    pub downloads: bool,
+    /// Whether clients may only go to pages and look at them: no input, no scripts, no uploads. Default false. Stops an agent that
+    /// a page has talked into something from doing it.
+    pub read_only: bool,
     /// Whether sessions are recorded. Default false. A recording protects the operator, so a policy that extends may only switch it on.
     pub recording: bool,
     /// Bytes of one recording. Default 256 MiB. Stops a page that moves without end from filling the server's disk.

@@ -4,11 +4,13 @@
 //! denials*, whose order is the other way round (more is narrower); and *choices* (image, workspace, snapshots, the text block),
 //! which grant nothing and are free. Both functions take policies apart without `..`: a new field must be decided here.
 
-use super::target::{cidr_covers, domain_covers};
+use super::target::{Cover, Domains, Ranges};
 use super::{
     BrowserRules, Filesystem, Isolation, Languages, Network, NetworkMode, Output, Policy, Resources,
     StartMode, Time,
 };
+use std::collections::HashSet;
+use std::hash::Hash;
 
 /// The fields in which `child` grants more than `parent`; empty if `child` ⊆ `parent`.
 pub fn widenings(child: &Policy, parent: &Policy) -> Vec<&'static str> {
@@ -37,17 +39,27 @@ pub fn widenings(child: &Policy, parent: &Policy) -> Vec<&'static str> {
     check("tier", narrower_tier(tier, &parent.tier) == tier);
     check("start", strictness(*start) >= strictness(parent.start));
 
-    let Network { mode, allowed_domains, denied_domains, allowed_cidrs, ports, connections, bytes } = network;
+    let Network {
+        mode,
+        allowed_domains,
+        denied_domains,
+        allowed_cidrs,
+        denied_cidrs,
+        ports,
+        connections,
+        bytes,
+    } = network;
     let p = &parent.network;
     check("network.mode", reach(*mode) <= reach(p.mode));
     // Where one of the modes makes the list meaningless, the mode alone decides.
     let lists_count = *mode == NetworkMode::Allowlist && p.mode == NetworkMode::Allowlist;
     check(
         "network.allowed_domains",
-        !lists_count || all_covered(allowed_domains, &p.allowed_domains, domain_covers),
+        !lists_count || all_covered::<Domains<'_>>(allowed_domains, &p.allowed_domains),
     );
-    check("network.denied_domains", all_covered(&p.denied_domains, denied_domains, domain_covers));
-    check("network.allowed_cidrs", all_covered(allowed_cidrs, &p.allowed_cidrs, cidr_covers));
+    check("network.denied_domains", all_covered::<Domains<'_>>(&p.denied_domains, denied_domains));
+    check("network.allowed_cidrs", all_covered::<Ranges>(allowed_cidrs, &p.allowed_cidrs));
+    check("network.denied_cidrs", all_covered::<Ranges>(&p.denied_cidrs, denied_cidrs));
     check("network.ports", ports.iter().all(|port| p.ports.contains(port)));
     check("network.connections", *connections <= p.connections);
     check("network.bytes", *bytes <= p.bytes);
@@ -88,8 +100,10 @@ pub fn widenings(child: &Policy, parent: &Policy) -> Vec<&'static str> {
     check("output.files", *files <= p.files);
     check("output.files_max", *files_max <= p.files_max);
 
-    let BrowserRules { recording, recording_bytes } = browser;
+    let BrowserRules { downloads, read_only, recording, recording_bytes } = browser;
     let p = &parent.browser;
+    check("browser.downloads", *downloads <= p.downloads);
+    check("browser.read_only", *read_only >= p.read_only);
     // What is recorded protects the operator: the other way round, as with walls.
     check("browser.recording", *recording >= p.recording);
     check("browser.recording_bytes", *recording_bytes <= p.recording_bytes);
@@ -120,12 +134,13 @@ pub fn meet(a: &Policy, b: &Policy) -> Policy {
             allowed_domains: match (n.mode, m.mode) {
                 (NetworkMode::Open, NetworkMode::Allowlist) => m.allowed_domains.clone(),
                 (NetworkMode::Allowlist, NetworkMode::Allowlist) => {
-                    common(&n.allowed_domains, &m.allowed_domains, domain_covers)
+                    common::<Domains<'_>>(&n.allowed_domains, &m.allowed_domains)
                 }
                 _ => n.allowed_domains.clone(),
             },
             denied_domains: union(&m.denied_domains, &n.denied_domains),
-            allowed_cidrs: common(&n.allowed_cidrs, &m.allowed_cidrs, cidr_covers),
+            allowed_cidrs: common::<Ranges>(&n.allowed_cidrs, &m.allowed_cidrs),
+            denied_cidrs: union(&m.denied_cidrs, &n.denied_cidrs),
             ports: n.ports.iter().copied().filter(|port| m.ports.contains(port)).collect(),
             connections: n.connections.min(m.connections),
             bytes: n.bytes.min(m.bytes),
@@ -170,6 +185,8 @@ pub fn meet(a: &Policy, b: &Policy) -> Policy {
             text: o.text,
         },
         browser: BrowserRules {
+            downloads: a.browser.downloads && b.browser.downloads,
+            read_only: a.browser.read_only || b.browser.read_only,
             recording: a.browser.recording || b.browser.recording,
             recording_bytes: a.browser.recording_bytes.min(b.browser.recording_bytes),
         },
@@ -185,16 +202,54 @@ pub fn meet(a: &Policy, b: &Policy) -> Policy {
     }
 }
 
+/// A policy and a ceiling that have no common ground.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "policy `{policy}` is on the tier `{wanted}`, and the ceiling `{ceiling}` allows the tier `{allowed}` only"
+)]
+pub struct Beyond {
+    /// The policy.
+    pub policy: String,
+    /// Its tier.
+    pub wanted: String,
+    /// The ceiling.
+    pub ceiling: String,
+    /// The ceiling's tier.
+    pub allowed: String,
+}
+
+/// What is left of `policy` under a ceiling that is not its parent: the deployment's, or its tenant's.
+///
+/// The same as [`meet`], but for the two fields whose names have no order. A ceiling on the tier `process`, the default, bounds
+/// sessions of every tier, since all of them are jailed processes; each tier keeps the list of system calls that its own program
+/// needs. A ceiling on another tier admits that tier only.
+pub fn narrow(policy: &Policy, ceiling: &Policy) -> Result<Policy, Beyond> {
+    if ceiling.tier != policy.tier && ceiling.tier != "process" {
+        return Err(Beyond {
+            policy: policy.name.clone(),
+            wanted: policy.tier.clone(),
+            ceiling: ceiling.name.clone(),
+            allowed: ceiling.tier.clone(),
+        });
+    }
+    let mut within = meet(policy, ceiling);
+    if policy.tier != ceiling.tier {
+        within.tier.clone_from(&policy.tier);
+        within.isolation.seccomp.clone_from(&policy.isolation.seccomp);
+    }
+    Ok(within)
+}
+
 /// Whether `a` is on the narrower tier with that tier's own list.
 fn is_smallest(a: &Policy, b: &Policy) -> bool {
     a.tier != b.tier && narrower_tier(&a.tier, &b.tier) == a.tier && a.isolation.seccomp == WASM_LIST
 }
 
 /// `first`, and what `second` has in addition.
-pub(super) fn union<T: Clone + PartialEq>(first: &[T], second: &[T]) -> Vec<T> {
-    let mut all = first.to_vec();
-    all.extend(second.iter().filter(|item| !first.contains(item)).cloned());
-    all
+pub(super) fn union<T: Clone + Eq + Hash>(first: &[T], second: &[T]) -> Vec<T> {
+    let known: HashSet<&T> = first.iter().collect();
+    let more = second.iter().filter(|item| !known.contains(item));
+    first.iter().chain(more).cloned().collect()
 }
 
 /// The list of the wasm tier's engines: `default.json` without files to change, sockets and devices.
@@ -222,14 +277,16 @@ fn reach(mode: NetworkMode) -> u8 {
     }
 }
 
-fn all_covered(narrow: &[String], wide: &[String], covers: fn(&str, &str) -> bool) -> bool {
-    narrow.iter().all(|narrow| wide.iter().any(|wide| covers(wide, narrow)))
+fn all_covered<'a, C: Cover<'a>>(narrow: &[String], wide: &'a [String]) -> bool {
+    let wide = C::of(wide);
+    narrow.iter().all(|narrow| wide.covers(narrow))
 }
 
-/// What both lists match: of each pair the narrower one, if one covers the other.
-fn common(a: &[String], b: &[String], covers: fn(&str, &str) -> bool) -> Vec<String> {
-    let pairs = a.iter().flat_map(|x| b.iter().map(move |y| (x, y)));
-    let shared = pairs
-        .filter_map(|(x, y)| if covers(y, x) { Some(x.clone()) } else { covers(x, y).then(|| y.clone()) });
-    shared.fold(Vec::new(), |list, item| union(&list, &[item]))
+/// What both lists match: of each the entries that the other one covers.
+fn common<'a, C: Cover<'a>>(a: &'a [String], b: &'a [String]) -> Vec<String> {
+    let (in_a, in_b) = (C::of(a), C::of(b));
+    let of_a = a.iter().filter(|entry| in_b.covers(entry));
+    let of_b = b.iter().filter(|entry| in_a.covers(entry));
+    let mut seen = HashSet::new();
+    of_a.chain(of_b).filter(|entry| seen.insert(*entry)).cloned().collect()
 }

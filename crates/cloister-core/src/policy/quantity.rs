@@ -42,8 +42,18 @@ fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(factor)
 }
 
+/// Reads a size as policies write it.
+pub fn read_size(text: &str) -> Result<u64, String> {
+    Size::parse(text).map(|size| size.0)
+}
+
+/// Reads a time as policies write it, with a unit.
+pub fn read_span(text: &str) -> Result<Duration, String> {
+    Span::parse(text).map(|span| span.0)
+}
+
 /// A size as a policy would write it, exactly: the largest unit that divides it.
-pub(super) fn size_text(bytes: u64) -> String {
+pub fn size_text(bytes: u64) -> String {
     let (unit, factor) = SIZES
         .iter()
         .find(|(_, factor)| bytes >= *factor && bytes.is_multiple_of(*factor))
@@ -52,7 +62,7 @@ pub(super) fn size_text(bytes: u64) -> String {
 }
 
 /// A duration as a policy would write it, to the millisecond.
-pub(super) fn span_text(span: Duration) -> String {
+pub fn span_text(span: Duration) -> String {
     let ms = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     if ms.is_multiple_of(1000) { format!("{}s", ms / 1000) } else { format!("{ms}ms") }
 }

@@ -1,7 +1,8 @@
 //! Promises about policies: the shipped files, what narrowing means, and what the errors say.
 
+use super::check::complaints;
 use super::describe::rows;
-use super::narrow::{meet, widenings};
+use super::narrow::{meet, narrow, widenings};
 use super::room;
 use super::{NetworkMode, Policy, Sources, StartMode, Wall};
 use proptest::prelude::*;
@@ -262,7 +263,7 @@ fn policy() -> impl Strategy<Value = Policy> {
     );
     let amounts = ((1..8u64), (1..8u32), 16..400u64, 64..4096u64, 1..8u64, 256..9999u64, 1..=8u64);
     let times = (1..1000u64, 1..1000u64, 1..1000u64, 1..30u64, 1..1000u64);
-    let switches = (any::<[bool; 6]>(), subset(&["python", "nodejs", "deno"]), 0..3usize);
+    let switches = (any::<[bool; 8]>(), subset(&["python", "nodejs", "deno"]), 0..3usize, subset(RANGES));
     let output = (1024..99_999u64, 1024..99_999u64, 0..99u32, 0..99u32, 1u64 << 20..9 << 20);
     let walls = prop::sample::subsequence(Wall::ALL.to_vec(), 2..=5);
     (network, amounts, times, switches, output, walls).prop_map(|(n, a, t, s, o, walls)| {
@@ -287,7 +288,10 @@ fn policy() -> impl Strategy<Value = Policy> {
             policy.output.files,
             policy.output.text,
             policy.browser.recording,
+            policy.browser.downloads,
+            policy.browser.read_only,
         ] = s.0;
+        policy.network.denied_cidrs = s.3;
         policy.languages.runtimes = s.1;
         policy.start = [StartMode::Pool, StartMode::Zygote, StartMode::Exec][s.2];
         (policy.output.stream, policy.output.display) = (o.0, o.1);
@@ -296,6 +300,27 @@ fn policy() -> impl Strategy<Value = Policy> {
         policy.isolation.require = walls;
         policy
     })
+}
+
+/// Whether two policies grant the same, however their lists are ordered.
+fn same(a: &Policy, b: &Policy) -> bool {
+    widenings(a, b).is_empty() && widenings(b, a).is_empty()
+}
+
+#[test]
+fn a_ceiling_on_another_tier_than_process_admits_that_tier_only() {
+    let on = |tier: &str| Policy { tier: tier.into(), ..Policy::built_in("p") };
+    for (tier, ceiling, fits) in [
+        ("process", "process", true),
+        ("wasm", "process", true),
+        ("browser", "process", true),
+        ("wasm", "wasm", true),
+        ("process", "wasm", false),
+        ("browser", "wasm", false),
+        ("process", "browser", false),
+    ] {
+        assert_eq!(narrow(&on(tier), &on(ceiling)).is_ok(), fits, "{tier} under {ceiling}");
+    }
 }
 
 /// The file that sets the fields of `policy` for which `keep` says so.
@@ -321,8 +346,35 @@ proptest! {
     }
 
     #[test]
+    fn the_meet_does_not_depend_on_order_or_grouping_and_is_a_policy(a in policy(), b in policy(), c in policy()) {
+        prop_assert!(same(&meet(&a, &b), &meet(&b, &a)));
+        prop_assert!(same(&meet(&meet(&a, &b), &c), &meet(&a, &meet(&b, &c))));
+        prop_assert!(same(&meet(&a, &a), &a));
+        prop_assert_eq!(complaints(&meet(&a, &b)), vec![]);
+    }
+
+    #[test]
+    fn a_narrower_policy_has_a_narrower_meet(a in policy(), b in policy(), c in policy()) {
+        let narrower = meet(&a, &b);
+        prop_assert_eq!(widenings(&meet(&narrower, &c), &meet(&b, &c)), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn under_a_ceiling_of_another_tier_everything_is_bounded_but_the_tier_and_its_own_list(
+        mut a in policy(), ceiling in policy(), tier in prop::sample::select(vec!["process", "wasm", "browser"])
+    ) {
+        a.tier = tier.to_owned();
+        a.isolation.seccomp = format!("seccomp/{tier}.json");
+        let within = narrow(&a, &ceiling).unwrap();
+        prop_assert_eq!(&within.tier, tier);
+        prop_assert!(widenings(&within, &a).iter().all(|field| *field == "isolation.seccomp"));
+        prop_assert!(widenings(&within, &ceiling).iter().all(|field| ["tier", "isolation.seccomp"].contains(field)));
+        prop_assert_eq!(complaints(&within), vec![]);
+    }
+
+    #[test]
     fn a_child_that_loads_grants_no_more_than_its_parent(
-        parent in policy(), child in policy(), keep in prop::collection::vec(0..37usize, 0..5), ceiling: bool
+        parent in policy(), child in policy(), keep in prop::collection::vec(0..44usize, 0..5), ceiling: bool
     ) {
         let above = format!("ceiling = {ceiling}\n{}", written(&parent, |_| true));
         let below = format!("extends = \"p\"\n{}", written(&child, |index| keep.contains(&index)));
@@ -342,7 +394,11 @@ proptest! {
         }
         let above = format!("ceiling = {ceiling}\n{}", written(&parent, |_| true));
         // Fields that depend on each other are written together, or they may contradict what is inherited.
-        let tied = |index: usize| (10..=23).contains(&index) || (3..=4).contains(&index);
+        let fields: Vec<&str> = rows(&within).into_iter().map(|(field, _)| field).collect();
+        let tied = |index: usize| {
+            ["resources.", "filesystem.", "time."].iter().any(|section| fields[index].starts_with(section))
+                || ["network.mode", "network.allowed_domains"].contains(&fields[index])
+        };
         let below = format!("extends = \"p\"\n{}", written(&within, |index| tied(index) || keep >> index & 1 == 1));
         let loaded = sources(&[("p", &above), ("c", &below)]).load("c");
         prop_assert!(loaded.is_ok(), "{}", loaded.unwrap_err());

@@ -71,6 +71,8 @@ pub(super) fn policy(policy: &Policy) -> Value {
             "mode": network.mode.name(),
             "allowed_domains": network.allowed_domains,
             "denied_domains": network.denied_domains,
+            "allowed_cidrs": network.allowed_cidrs,
+            "denied_cidrs": network.denied_cidrs,
             "ports": network.ports,
         },
         "resources": {
@@ -89,7 +91,12 @@ pub(super) fn policy(policy: &Policy) -> Value {
         "time": { "session_max": time.session_max.as_secs(), "call": time.call.as_secs_f64(), "task": time.task.as_secs() },
         "languages": { "runtimes": languages.runtimes, "shell": languages.shell },
         "output": { "stream": output.stream, "display": output.display, "displays": output.displays },
-        "browser": { "recording": browser.recording, "recording_bytes": browser.recording_bytes },
+        "browser": {
+            "downloads": browser.downloads,
+            "read_only": browser.read_only,
+            "recording": browser.recording,
+            "recording_bytes": browser.recording_bytes,
+        },
         "isolation": { "require": isolation.require.iter().map(|wall| wall.name()).collect::<Vec<_>>() },
     })
 }

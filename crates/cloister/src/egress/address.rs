@@ -129,6 +129,28 @@ fn classify_plain_v6(s: [u16; 8]) -> Class {
     }
 }
 
+/// The address, and every IPv4 address that is written into it: what a denial of a range is about, whichever way leads there.
+pub(crate) fn stands_for(address: IpAddr) -> Vec<IpAddr> {
+    let mut all = vec![address];
+    if let IpAddr::V6(v6) = address {
+        let s = v6.segments();
+        let low = v4_at(s, 6);
+        match s {
+            [0, 0, 0, 0, 0, 0, _, _]
+            | [0, 0, 0, 0, 0, 0xffff, _, _]
+            | [0, 0, 0, 0, 0xffff, 0, _, _]
+            | [0x64, 0xff9b, ..] => all.push(low.into()),
+            [0x2002, ..] => all.push(v4_at(s, 1).into()),
+            [0x2001, 0, ..] => {
+                all.extend([v4_at(s, 2), Ipv4Addr::from_bits(!low.to_bits())].map(IpAddr::V4));
+            }
+            [.., 0 | 0x200, 0x5efe, _, _] => all.push(low.into()),
+            _ => {}
+        }
+    }
+    all
+}
+
 /// The IPv4 address in segments `at` and `at + 1`.
 fn v4_at(s: [u16; 8], at: usize) -> Ipv4Addr {
     Ipv4Addr::from_bits(u32::from(s[at]) << 16 | u32::from(s[at + 1]))

@@ -43,6 +43,10 @@ impl Answer {
                 format!("{host} is in the deny-list"),
                 "remove the entry from network.denied_domains in the session's policy".to_owned(),
             ),
+            Refusal::DeniedRange => (
+                format!("{host} leads to an address in a denied range"),
+                "remove the range from network.denied_cidrs in the session's policy".to_owned(),
+            ),
             Refusal::Address(super::address::Class::Metadata) => (
                 format!("{host} leads to a cloud metadata service"),
                 "pass what the program needs as a file; no policy allows these addresses".to_owned(),

@@ -1,5 +1,6 @@
 //! Address ranges in CIDR form.
 
+use std::fmt;
 use std::net::IpAddr;
 
 /// A range of addresses of one family.
@@ -16,6 +17,12 @@ pub(crate) struct Cidr {
 )]
 pub(crate) struct CidrError {
     text: String,
+}
+
+impl fmt::Display for Cidr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.network, self.prefix)
+    }
 }
 
 impl Cidr {

@@ -138,6 +138,11 @@ impl Dialer {
             return Ok(None);
         }
         let rule = self.rules.admit_loopback(to).map_err(DialError::Refused)?;
+        let addresses: Vec<_> =
+            addresses.into_iter().filter(|address| !self.rules.in_denied_range(*address)).collect();
+        if addresses.is_empty() {
+            return Err(DialError::Refused(Refusal::DeniedRange));
+        }
         connect(addresses, to.port, rule).await.map(Some)
     }
 
@@ -239,7 +244,7 @@ fn judge(
 }
 
 /// The addresses of this machine's interfaces; `None` if the kernel does not tell.
-fn own_addresses() -> Option<HashSet<IpAddr>> {
+pub(super) fn own_addresses() -> Option<HashSet<IpAddr>> {
     let interfaces = nix::ifaddrs::getifaddrs().ok()?;
     let address = |storage: nix::sys::socket::SockaddrStorage| -> Option<IpAddr> {
         let v4 = storage.as_sockaddr_in().map(|a| IpAddr::V4(a.ip()));
@@ -261,6 +266,7 @@ mod tests {
             allowed_domains: vec![],
             denied_domains: vec![],
             allowed_cidrs: ranges.iter().map(|&r| r.to_owned()).collect(),
+            denied_cidrs: vec![],
             ports: vec![443],
             connections: 1,
             bytes: 1,

@@ -7,11 +7,12 @@
 //! A name is judged before it is resolved, so that a refused name never reaches a resolver; every address is judged
 //! after, and the judged address is the one that is dialled, so that a second answer of a resolver is never asked for.
 
-use super::address::{Class, canonical, classify};
+use super::address::{Class, canonical, classify, stands_for};
 use super::cidr::{Cidr, CidrError};
 use super::host::{Destination, Host, parse_name};
 use cloister_core::policy::{Network, NetworkMode};
 use std::collections::HashSet;
+use std::fmt;
 use std::net::IpAddr;
 
 /// Names that lead to a metadata service or back to this machine, whatever a resolver says. With every name below them.
@@ -34,8 +35,22 @@ pub(crate) fn never(name: &str) -> Option<Class> {
 /// Rules that let something through, as the log names them: a domain rule, a range, the open mode, the operator's flag.
 const DOMAINS: &str = "network.allowed_domains";
 const RANGES: &str = "network.allowed_cidrs";
+const DENIED_RANGES: &str = "network.denied_cidrs";
 const OPEN: &str = "network.mode";
 pub(crate) const ALLOW_LOOPBACK: &str = "allow-loopback";
+
+/// What in the lists concerns a destination, whatever the decision is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Matches {
+    /// The entry of `network.allowed_domains`.
+    pub(crate) allowed: Option<String>,
+    /// The entry of `network.denied_domains`.
+    pub(crate) denied: Option<String>,
+    /// The range of `network.allowed_cidrs`.
+    pub(crate) range: Option<String>,
+    /// The range of `network.denied_cidrs`.
+    pub(crate) denied_range: Option<String>,
+}
 
 /// A compiled policy.
 #[derive(Clone, Debug)]
@@ -44,6 +59,7 @@ pub(crate) struct Rules {
     allowed: Vec<Pattern>,
     denied: Vec<Pattern>,
     ranges: Vec<Cidr>,
+    denied_ranges: Vec<Cidr>,
     ports: Vec<u16>,
 }
 
@@ -61,8 +77,13 @@ pub(crate) enum RulesError {
         text: String,
     },
     /// An address range.
-    #[error("network.allowed_cidrs: {0}")]
-    Cidr(#[from] CidrError),
+    #[error("network.{field}: {source}")]
+    Cidr {
+        /// Which list.
+        field: &'static str,
+        /// The range.
+        source: CidrError,
+    },
 }
 
 /// Why a destination is refused.
@@ -76,6 +97,8 @@ pub(crate) enum Refusal {
     NotAllowed,
     /// A name that the deny-list holds.
     Denied,
+    /// An address, or every address of a name, lies in a range that is not dialled.
+    DeniedRange,
     /// An address, or every address of a name, is of a kind that is not dialled.
     Address(Class),
     /// An address of this very machine.
@@ -90,6 +113,7 @@ impl Refusal {
             Self::Port(_) => "network.ports",
             Self::NotAllowed => DOMAINS,
             Self::Denied => "network.denied_domains",
+            Self::DeniedRange => DENIED_RANGES,
             Self::Address(Class::Metadata) => "metadata-addresses",
             Self::Address(_) | Self::OwnHost => RANGES,
         }
@@ -100,7 +124,7 @@ impl Refusal {
         match self {
             Self::Address(class) => Some(*class),
             Self::OwnHost => Some(Class::Public),
-            Self::NoNetwork | Self::Port(_) | Self::NotAllowed | Self::Denied => None,
+            Self::NoNetwork | Self::Port(_) | Self::NotAllowed | Self::Denied | Self::DeniedRange => None,
         }
     }
 }
@@ -112,6 +136,15 @@ enum Pattern {
     Exact(String),
     /// Any name that ends in this suffix, which starts with a dot; not the domain itself.
     Below(String),
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(name) => f.write_str(name),
+            Self::Below(suffix) => write!(f, "*{suffix}"),
+        }
+    }
 }
 
 impl Pattern {
@@ -143,11 +176,17 @@ impl Rules {
         let patterns = |field: &'static str, list: &[String]| -> Result<Vec<_>, RulesError> {
             list.iter().map(|text| Pattern::parse(field, text)).collect()
         };
+        let ranges = |field: &'static str, list: &[String]| -> Result<Vec<_>, RulesError> {
+            let range =
+                |text: &String| Cidr::parse(text).map_err(|source| RulesError::Cidr { field, source });
+            list.iter().map(range).collect()
+        };
         Ok(Self {
             mode: network.mode,
             allowed: patterns("allowed_domains", &network.allowed_domains)?,
             denied: patterns("denied_domains", &network.denied_domains)?,
-            ranges: network.allowed_cidrs.iter().map(|text| Cidr::parse(text)).collect::<Result<_, _>>()?,
+            ranges: ranges("allowed_cidrs", &network.allowed_cidrs)?,
+            denied_ranges: ranges("denied_cidrs", &network.denied_cidrs)?,
             ports: network.ports.clone(),
         })
     }
@@ -177,6 +216,7 @@ impl Rules {
         match &destination.host {
             _ if self.mode == NetworkMode::None => Err(Refusal::NoNetwork),
             Host::Name(name) if self.denies(name) => Err(Refusal::Denied),
+            Host::Address(address) if self.in_denied_range(*address) => Err(Refusal::DeniedRange),
             _ => Ok(ALLOW_LOOPBACK),
         }
     }
@@ -187,12 +227,35 @@ impl Rules {
             // No name stands for a literal, so in the allow-list mode only a listed range can let it through.
             Host::Address(address) => match classify(*address) {
                 Class::Metadata => Err(Refusal::Address(Class::Metadata)),
+                _ if self.in_denied_range(*address) => Err(Refusal::DeniedRange),
                 Class::Public if self.mode == NetworkMode::Allowlist && !self.in_range(*address) => {
                     Err(Refusal::NotAllowed)
                 }
                 Class::Public if !self.in_range(*address) => Ok(OPEN),
                 _ => Ok(RANGES),
             },
+        }
+    }
+
+    /// The entries that match a name, or an address that it leads to.
+    pub(crate) fn matches(&self, host: &Host, leads_to: Option<IpAddr>) -> Matches {
+        let name = |list: &[Pattern]| match host {
+            Host::Name(name) => list.iter().find(|pattern| pattern.matches(name)).map(ToString::to_string),
+            Host::Address(_) => None,
+        };
+        let literal = match host {
+            Host::Address(address) => Some(*address),
+            Host::Name(_) => leads_to,
+        };
+        let range = |list: &[Cidr], hit: fn(&Cidr, IpAddr) -> bool| {
+            let address = literal?;
+            list.iter().find(|range| hit(range, address)).map(ToString::to_string)
+        };
+        Matches {
+            allowed: name(&self.allowed),
+            denied: name(&self.denied),
+            range: range(&self.ranges, |range, address| range.contains(canonical(address))),
+            denied_range: range(&self.denied_ranges, touches),
         }
     }
 
@@ -224,6 +287,7 @@ impl Rules {
         let dialled = canonical(address);
         match class {
             Class::Metadata => Err(Refusal::Address(Class::Metadata)),
+            _ if self.in_denied_range(address) => Err(Refusal::DeniedRange),
             _ if self.in_range(dialled) => Ok(dialled),
             Class::Public if own.contains(&dialled) => Err(Refusal::OwnHost),
             Class::Public => Ok(dialled),
@@ -231,10 +295,20 @@ impl Rules {
         }
     }
 
+    /// Whether an address is refused whatever name leads there, in this spelling or as what is dialled for it.
+    pub(crate) fn in_denied_range(&self, address: IpAddr) -> bool {
+        self.denied_ranges.iter().any(|range| touches(range, address))
+    }
+
     fn in_range(&self, address: IpAddr) -> bool {
         let dialled = canonical(address);
         self.ranges.iter().any(|range| range.contains(dialled))
     }
+}
+
+/// Whether a range holds an address, or one that is written into it.
+fn touches(range: &Cidr, address: IpAddr) -> bool {
+    stands_for(address).into_iter().any(|address| range.contains(address))
 }
 
 #[cfg(test)]
@@ -248,6 +322,7 @@ mod tests {
             allowed_domains: vec!["example.com".into(), "*.Allowed.org".into()],
             denied_domains: vec!["bad.allowed.org".into(), "*.evil.net".into()],
             allowed_cidrs: vec![],
+            denied_cidrs: vec![],
             ports: vec![443, 80],
             connections: 4,
             bytes: 1 << 20,
@@ -291,6 +366,30 @@ mod tests {
         assert_eq!(ask(&policy, "8.8.8.8"), Ok(()));
         assert_eq!(ask(&policy, "x.evil.net"), Err(Refusal::Denied));
         assert_eq!(ask(&policy, "intranet"), Err(Refusal::NotAllowed));
+    }
+
+    #[test]
+    fn a_denied_range_beats_an_allowed_one_the_open_mode_and_other_spellings() {
+        let policy = Network {
+            allowed_cidrs: vec!["10.0.0.0/8".into()],
+            denied_cidrs: vec!["10.1.0.0/16".into(), "8.8.0.0/16".into()],
+            ..network(NetworkMode::Open)
+        };
+        assert!(dial(&policy, "10.2.0.1").is_ok() && dial(&policy, "9.9.9.9").is_ok());
+        for bad in [
+            "10.1.2.3",
+            "::ffff:10.1.2.3",
+            "64:ff9b::10.1.2.3",
+            "2002:808:808::1",
+            "64:ff9b::8.8.8.8",
+            "8.8.8.8",
+        ] {
+            assert_eq!(dial(&policy, bad), Err(Refusal::DeniedRange), "{bad}");
+        }
+        assert_eq!(ask(&policy, "8.8.8.8"), Err(Refusal::DeniedRange));
+        assert_eq!(Refusal::DeniedRange.rule(), "network.denied_cidrs");
+        let bad = Network { denied_cidrs: vec!["10.0.0.1/8".into()], ..network(NetworkMode::Open) };
+        assert!(Rules::compile(&bad).unwrap_err().to_string().starts_with("network.denied_cidrs: "));
     }
 
     #[test]
@@ -393,6 +492,6 @@ mod tests {
             assert!(Rules::compile(&policy).is_err(), "{bad:?}");
         }
         let policy = Network { allowed_cidrs: vec!["10.0.0.0".into()], ..network(NetworkMode::Open) };
-        assert!(matches!(Rules::compile(&policy), Err(RulesError::Cidr(_))));
+        assert!(matches!(Rules::compile(&policy), Err(RulesError::Cidr { .. })));
     }
 }

@@ -24,6 +24,7 @@ pub(super) fn network(port: u16) -> Network {
         allowed_domains: vec!["example.com".into(), "*.example.com".into(), "gone.example".into()],
         denied_domains: vec![],
         allowed_cidrs: vec!["127.0.0.0/8".into()],
+        denied_cidrs: vec![],
         ports: vec![port],
         connections: 8,
         bytes: 1 << 20,
