@@ -212,3 +212,38 @@ async fn tasks_are_started_watched_and_stopped() {
     assert_eq!(server.get(&format!("{tasks}/nobody")).send().await.status, 404);
     assert_eq!(server.request("POST", &tasks).json(json!({})).send().await.status, 400);
 }
+
+#[tokio::test]
+async fn a_start_may_ask_for_a_narrower_policy_and_hears_what_it_cannot_have() {
+    let server = Server::new().await;
+    let start =
+        |policy: Value| server.request("POST", "/v1/sessions").json(json!({ "policy": policy })).send();
+    let less = json!({ "resources": { "memory": "512MiB" }, "languages": { "shell": false } });
+    let answer = start(less).await;
+    assert_eq!(answer.status, 201);
+    let id = answer.json()["id"].as_str().unwrap().to_owned();
+    let limits = server.get(&format!("/v1/sessions/{id}")).send().await.json()["limits"].clone();
+    assert_eq!(
+        (&limits["resources"]["memory"], &limits["languages"]["shell"]),
+        (&json!(512 << 20), &json!(false))
+    );
+    let refused = invoke(&server, &id, json!({ "command": "ls" })).send().await;
+    assert_eq!(refused.status, 403, "the narrowed policy is the one that counts");
+
+    for (policy, name, values) in [
+        (json!({ "resources": { "memory": "3GiB" } }), "policy.resources.memory", ["3GiB", "2GiB"]),
+        (json!({ "network": { "mode": "open" } }), "policy.network.mode", ["open", "none"]),
+        (json!({ "image": "other" }), "policy.image", ["interpreter", "request"]),
+        (json!({ "resources": { "memroy": 1 } }), "policy", ["memroy", "memory"]),
+        (json!({ "resources": { "memory": "2GB" } }), "policy", ["2GB", "MiB"]),
+        (json!("strict"), "policy", ["object", "string"]),
+    ] {
+        let answer = start(policy.clone()).await;
+        assert_eq!(answer.status, 400, "{policy}");
+        let field = &answer.json()["error"]["fields"][0];
+        assert_eq!(field["name"], name, "{policy}");
+        let message = field["message"].as_str().unwrap();
+        assert!(values.iter().all(|value| message.contains(value)), "{message}");
+    }
+    assert_eq!(server.backend.counts().starts, 1);
+}

@@ -90,6 +90,20 @@ impl<'a> Json<'a> {
         }
     }
 
+    /// The same as a value of its own.
+    pub(crate) fn to_value(&self) -> serde_json::Value {
+        match self {
+            Self::Null => serde_json::Value::Null,
+            Self::Bool(value) => (*value).into(),
+            Self::Number(number) => number.clone().into(),
+            Self::String(text) => text.as_ref().into(),
+            Self::Array(entries) => entries.iter().map(Self::to_value).collect(),
+            Self::Object(members) => {
+                members.iter().map(|(key, value)| (key.clone().into_owned(), value.to_value())).collect()
+            }
+        }
+    }
+
     /// What it is, for messages.
     pub(crate) fn kind(&self) -> &'static str {
         match self {

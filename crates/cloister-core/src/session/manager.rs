@@ -204,6 +204,7 @@ impl SessionManager {
             timeout,
             browser: None,
             copy_of,
+            narrowing: None,
             client_token,
             fingerprint,
         };

@@ -31,9 +31,12 @@ pub use config::ManagerConfig;
 pub use interpreters::Interpreters;
 pub use invocation::Invocation;
 pub use manager::{BrowserDetail, Counts, Detail, SessionManager};
+pub use refusal::forbidden;
+pub use start::life;
 
 use crate::browser::StartBrowser;
 use crate::id::SessionId;
+use crate::policy::Ask;
 use std::time::{Duration, SystemTime};
 
 /// What a session is for.
@@ -97,7 +100,7 @@ pub struct SessionRecord {
 }
 
 /// A request for a session. Lengths and patterns have been checked by the gateway.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StartSession {
     /// The identifier as the client gave it (an id or an ARN); echoed back in the record.
     pub interpreter: String,
@@ -111,6 +114,8 @@ pub struct StartSession {
     pub browser: Option<StartBrowser>,
     /// Start as a copy of this session, which must be at rest: its variables, imports and files, with randomness of its own.
     pub copy_of: Option<SessionId>,
+    /// Less than the interpreter's policy gives; more is refused. A copy has its original's policy and takes none.
+    pub narrowing: Option<Ask>,
     /// Makes the start idempotent for its principal.
     pub client_token: Option<String>,
     /// Digest of the request's other parameters: the same token with another digest is refused.

@@ -4,9 +4,10 @@ use super::state::Refusal;
 use super::{EndReason, SessionKind};
 use crate::backend::{InvokeError, StartError};
 use crate::command::ToolCall;
-use crate::error::{Error, Kind, Reason};
+use crate::error::{Error, Field, Kind, Reason};
 use crate::id::SessionId;
-use crate::policy::Policy;
+use crate::policy::narrow::Beyond;
+use crate::policy::{Policy, Refused};
 use std::time::Duration;
 
 /// One text for "never existed" and for "belongs to somebody else": a caller must not learn which.
@@ -32,6 +33,26 @@ pub(super) fn no_such_tier(policy: &Policy) -> Error {
     };
     let text = format!("policy `{name}` wants the tier `{tier}`, which this server does not have; {advice}");
     Error::new(Kind::Internal, text)
+}
+
+/// The caller's tenant may not have this interpreter at all.
+pub(super) fn beyond(what: Beyond) -> Error {
+    let Beyond { policy, wanted, ceiling, allowed } = what;
+    let text = format!(
+        "policy `{policy}` runs on the tier `{wanted}`, and the ceiling `{ceiling}` of the caller's tenant allows the tier `{allowed}` \
+         only; use an interpreter of that tier, or ask whoever runs this server"
+    );
+    Error::new(Kind::AccessDenied, text)
+}
+
+/// A start asks for more than its interpreter's policy gives.
+pub(super) fn not_granted(refused: Vec<Refused>) -> Error {
+    let fields: Vec<Field> = refused
+        .into_iter()
+        .map(|Refused { field, message }| Field { name: format!("policy.{field}"), message })
+        .collect();
+    let texts: Vec<_> = fields.iter().map(|field| format!("{}: {}", field.name, field.message)).collect();
+    Error { fields, ..Error::invalid(Reason::FieldValidationFailed, texts.join("; ")) }
 }
 
 /// The session is a browser's and the request is not for browsers, or the other way round.
@@ -172,8 +193,8 @@ pub(super) fn mismatched_token() -> Error {
     )
 }
 
-/// `None` if the policy allows the call.
-pub(super) fn forbidden(policy: &Policy, call: &ToolCall) -> Option<Error> {
+/// The refusal of a call that the policy does not allow; `None` if it does.
+pub fn forbidden(policy: &Policy, call: &ToolCall) -> Option<Error> {
     let name = &policy.name;
     let text = match call {
         ToolCall::ExecuteCode { runtime, .. } => {

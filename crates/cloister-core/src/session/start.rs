@@ -75,23 +75,20 @@ impl Starter {
         let kind = if request.browser.is_some() { SessionKind::Browser } else { SessionKind::Code };
         let original = request.copy_of.as_ref().and_then(|id| self.original(who, &request.key, id));
         // A copy has the walls and limits of its original, also when the interpreter has got others since.
-        let policy = original
-            .map(|original| Arc::clone(&original.policy))
-            .or_else(|| self.interpreters.get(&request.key))
+        let policy = match original {
+            Some(original) => Some(Arc::clone(&original.policy)),
+            None => {
+                self.interpreters.within_ceilings(&request.key, who).transpose().map_err(refusal::beyond)?
+            }
+        };
+        let policy = policy
             .filter(|policy| policy.kind() == kind)
             .ok_or_else(|| refusal::no_such_interpreter(kind, &request.interpreter))?;
-        let ttl = request.timeout.unwrap_or(policy.time.session_default);
-        let longest = policy.time.session_max;
-        if ttl > longest || ttl.is_zero() {
-            let (name, longest) = (&policy.name, longest.as_secs());
-            return Err(Error::field(
-                "sessionTimeoutSeconds",
-                format!(
-                    "must be 1 to {longest} under policy `{name}` (time.session_max), and is {}",
-                    ttl.as_secs()
-                ),
-            ));
-        }
+        let policy = match &request.narrowing {
+            None => policy,
+            Some(ask) => Arc::new(policy.asked(ask).map_err(refusal::not_granted)?),
+        };
+        let ttl = life(&policy, request.timeout)?;
         let tier = self.backends.get(&policy.tier).ok_or_else(|| refusal::no_such_tier(&policy))?;
         Ok(Checked { who: who.clone(), request, policy, tier, ttl })
     }
@@ -223,6 +220,23 @@ impl Starter {
             Err(second) => with_second(error, second),
         }
     }
+}
+
+/// How long a session lives that asks for so much; more than the policy's longest is refused.
+pub fn life(policy: &Policy, asked: Option<Duration>) -> Result<Duration, Error> {
+    let ttl = asked.unwrap_or(policy.time.session_default);
+    let longest = policy.time.session_max;
+    if ttl > longest || ttl.is_zero() {
+        let (name, longest) = (&policy.name, longest.as_secs());
+        return Err(Error::field(
+            "sessionTimeoutSeconds",
+            format!(
+                "must be 1 to {longest} under policy `{name}` (time.session_max), and is {}",
+                ttl.as_secs()
+            ),
+        ));
+    }
+    Ok(ttl)
 }
 
 /// Keeps both errors: the start's is the caller's, the store's goes along to the log.

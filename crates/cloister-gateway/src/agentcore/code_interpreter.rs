@@ -71,6 +71,7 @@ pub(super) async fn start(gateway: &Gateway, incoming: &Incoming<'_>) -> Result<
         timeout: body.get("sessionTimeoutSeconds").and_then(Json::as_u64).map(Duration::from_secs),
         browser: None,
         copy_of: None,
+        narrowing: None,
         client_token: text("clientToken"),
         fingerprint: fingerprint::of(&[key], body, &["clientToken"]),
     };

@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::http::request::Parts;
 use cloister_core::SessionId;
 use cloister_core::error::{Error, Field, Kind, Reason};
+use cloister_core::policy::Ask;
 use std::cell::RefCell;
 use std::time::Duration;
 
@@ -79,6 +80,17 @@ impl<'a> Members<'a> {
     /// Whether a member is there.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.given.get(name).is_some()
+    }
+
+    /// Fields of a policy file.
+    pub(super) fn policy(&self, name: &str) -> Option<Ask> {
+        let value = self.given.get(name)?;
+        if !matches!(value, Json::Object(_)) {
+            self.bad(name, format!("must be an object, and it is {}", value.kind()));
+            return None;
+        }
+        let read = serde_json::from_value(value.to_value());
+        read.map_err(|error| self.bad(name, format!("has no such form: {error}"))).ok()
     }
 
     /// A text.

@@ -31,7 +31,8 @@ pub(super) async fn start(
 ) -> Result<Response, NativeError> {
     let (parts, body) = request.into_parts();
     let held = read(&gateway, &parts, body).await?;
-    let members = Members::of(&held, &["interpreter", "tier", "name", "timeout", "browser", "clientToken"])?;
+    let members =
+        Members::of(&held, &["interpreter", "tier", "name", "timeout", "browser", "policy", "clientToken"])?;
     let default = if members.has("browser") { DEFAULT_BROWSER } else { DEFAULT };
     let interpreter = interpreter(&gateway, &members, default);
     // Whoever names a browser means one, also without a word about its size.
@@ -44,6 +45,7 @@ pub(super) async fn start(
         timeout: members.whole("timeout", 1, 28_800).map(Duration::from_secs),
         browser,
         copy_of: None,
+        narrowing: members.policy("policy"),
         client_token: members.short("clientToken", 256),
         fingerprint: fingerprint::of(&[], members.json(), &["clientToken"]),
     };

@@ -195,3 +195,44 @@ async fn sessions_of_a_former_server_are_lost_and_their_tokens_still_known() {
     assert_eq!((again.id, again.ended), (first.id.clone(), Some(EndReason::Lost)));
     assert_eq!(rig.manager.reconcile().await.unwrap(), [], "what is live is not lost");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_start_may_ask_for_less_than_its_interpreter_gives_and_not_for_more() {
+    let rig = rig();
+    let ask = |text: &str| StartSession { narrowing: Some(serde_json::from_str(text).unwrap()), ..request() };
+    let less = ask(r#"{"resources":{"memory":"1GiB"},"time":{"session_max":"5m"}}"#);
+    let record = rig.manager.start(&rig.me, less).await.unwrap();
+    assert_eq!((record.ttl, record.policy.as_str()), (Duration::from_secs(300), "default"));
+    let detail = rig.manager.detail(&rig.me, &record.id).await.unwrap();
+    assert_eq!(detail.policy.unwrap().resources.memory, 1 << 30);
+
+    let more = ask(r#"{"resources":{"memory":"3GiB"},"network":{"mode":"open"}}"#);
+    let error = rig.manager.start(&rig.me, more).await.unwrap_err();
+    let fields: Vec<_> = error.fields.iter().map(|field| field.name.as_str()).collect();
+    assert_eq!(
+        (error.kind, fields),
+        (Kind::Validation, vec!["policy.network.mode", "policy.resources.memory"])
+    );
+    assert!(error.message.contains("3GiB") && error.message.contains("2GiB"), "{error}");
+    assert_eq!(rig.backend.counts().starts, 1, "nothing was started for it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_request_asks_for_is_judged_within_its_tenants_ceiling() {
+    let rig = rig();
+    let mut ceiling = Policy::built_in("small");
+    ceiling.resources.pids = 100;
+    let policy = rig.manager.policy(KEY).unwrap();
+    let tenant = (rig.me.tenant.clone(), Arc::new(ceiling));
+    rig.manager.interpreters().replace_all([(KEY.to_owned(), policy)], [tenant]);
+    let id = rig.start().await;
+    assert_eq!(rig.manager.detail(&rig.me, &id).await.unwrap().policy.unwrap().resources.pids, 100);
+    let ask = |pids: u64| StartSession {
+        narrowing: Some(
+            serde_json::from_value(serde_json::json!({ "resources": { "pids": pids } })).unwrap(),
+        ),
+        ..request()
+    };
+    assert!(rig.manager.start(&rig.me, ask(101)).await.is_err());
+    assert!(rig.manager.start(&rig.me, ask(99)).await.is_ok());
+}

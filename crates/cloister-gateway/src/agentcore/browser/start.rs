@@ -55,6 +55,7 @@ pub(in crate::agentcore) async fn start(
         timeout: body.get("sessionTimeoutSeconds").and_then(Json::as_u64).map(Duration::from_secs),
         browser: Some(StartBrowser { viewport, proxies }),
         copy_of: None,
+        narrowing: None,
         client_token: text("clientToken"),
         fingerprint: fingerprint::of(&[key], body, &["clientToken"]),
     };
