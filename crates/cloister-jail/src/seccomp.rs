@@ -8,7 +8,10 @@
 //! The kernel runs all filters and obeys the strictest answer (seccomp(2)). The list of allowed calls comes last, because it does not
 //! allow installing filters.
 
+mod ruling;
 mod search;
+
+pub use ruling::{Ruling, ruling};
 
 use crate::syscalls;
 use seccompiler::{

@@ -34,4 +34,5 @@ mod zygote;
 
 pub use backend::{ORPHAN, ProcessBackend, ProcessConfig};
 pub use image::{Image, ImageError};
-pub use wasm::{EngineRoom, WASM_TIER, WasmBackend, WasmConfig, Workshop};
+pub use lower::writable;
+pub use wasm::{EngineRoom, WASM_TIER, WasmBackend, WasmConfig, Workshop, unsupported};

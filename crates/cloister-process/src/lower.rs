@@ -77,6 +77,13 @@ impl Places {
     }
 }
 
+/// The places in which a session may write, as its programs name them; everything else is read-only, or not there. (Where nothing can
+/// be mounted they are directories of the session's own, under other names.)
+pub fn writable(policy: &Policy) -> [String; 4] {
+    let Places { workspace, home, tmp } = Places::of(Jail::Namespaces, "", &policy.filesystem.workspace);
+    [workspace, home, tmp, "/dev/shm".to_owned()]
+}
+
 /// The plan of one sandbox.
 ///
 /// Every struct is taken apart without `..`: a new policy field does not compile until somebody decides here.

@@ -4,9 +4,16 @@
 //!   embedded (build.rs) ◀─ over ─ `policies/` beside the executable, or --policies DIR ──▶ Sources + system call lists
 //! ```
 
+pub(crate) mod cases;
+pub(crate) mod diff;
+pub(crate) mod explain;
+pub(crate) mod lint;
+pub(crate) mod request;
+
 use crate::egress;
 use crate::locate::Installation;
-use cloister_core::policy::{LoadError, Policy, Resolved, Sources};
+use cloister_core::policy::{LoadError, Origin, Policy, Resolved, Sources};
+use cloister_jail::seccomp::Ruling;
 use std::collections::HashMap;
 use std::fs;
 use std::io;
@@ -144,6 +151,18 @@ impl Policies {
             }
         }
         Ok(all)
+    }
+
+    /// The file and line that decided a field of policy `name`, or an item of it.
+    pub(crate) fn origin(&self, name: &str, field: &str, item: Option<&str>) -> Option<Origin> {
+        self.sources.origin(name, field, item)
+    }
+
+    /// What the system call list `name` says of a call.
+    pub(crate) fn ruling(&self, name: &str, call: &str) -> Result<Ruling, PoliciesError> {
+        let bad = |what: String| PoliciesError::SeccompList { name: name.to_owned(), what };
+        let text = self.seccomp.get(name).ok_or_else(|| bad("there is no such list".to_owned()))?;
+        cloister_jail::seccomp::ruling(text, call).map_err(|error| bad(error.to_string()))
     }
 
     /// The system call filters, by path below `policies/`.

@@ -243,7 +243,7 @@ fn a_session_without_downloads_denies_them_whatever_a_client_says() {
     for method in ["Browser.setDownloadBehavior", "Page.setDownloadBehavior"] {
         match check_under(&rules, method, json!({ "behavior": "allow", "downloadPath": "/x" })) {
             Verdict::Changed(text) => {
-                assert_eq!(serde_json::from_str::<Value>(&text).unwrap()["behavior"], "deny")
+                assert_eq!(serde_json::from_str::<Value>(&text).unwrap()["behavior"], "deny");
             }
             other => panic!("{other:?}"),
         }

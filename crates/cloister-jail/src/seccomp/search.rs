@@ -22,7 +22,7 @@ const RETURN: u16 = 0x0006;
 const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
 /// `AUDIT_ARCH_X86_64`
-const X86_64: u32 = 0xc000_003e;
+pub(super) const X86_64: u32 = 0xc000_003e;
 
 /// Stands for the jump to the filter until its distance is known.
 const TO_FILTER: u64 = (JUMP as u64) << 48 | u32::MAX as u64;
@@ -98,12 +98,17 @@ fn search(segments: &[Segment]) -> Vec<u64> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::*;
     use super::*;
 
     /// What a program answers, by the rules of classic BPF; and how many steps that took. Panics on what seccomp would not load.
-    fn run(program: &[u64], number: u32, architecture: u32, arguments: [u64; 6]) -> (u32, usize) {
+    pub(in crate::seccomp) fn run(
+        program: &[u64],
+        number: u32,
+        architecture: u32,
+        arguments: [u64; 6],
+    ) -> (u32, usize) {
         let mut data = [number, architecture, 0, 0].to_vec();
         data.extend(arguments.iter().flat_map(|a| [*a as u32, (*a >> 32) as u32]));
         let (mut accumulator, mut at) = (0u32, 0usize);

@@ -17,6 +17,7 @@ mod terms;
 
 pub use artifacts::Workshop;
 pub use backend::{EngineRoom, WasmBackend, WasmConfig};
+pub use session::unsupported;
 
 /// The tier's name in policies.
 pub const WASM_TIER: &str = "wasm";

@@ -79,8 +79,8 @@ impl Drop for Use<'_> {
     }
 }
 
-/// What this tier cannot do, in a sentence that names what can.
-fn unsupported(call: &ToolCall) -> Option<String> {
+/// What the wasm tier cannot do, in a sentence that names what can; `None` for what it can.
+pub fn unsupported(call: &ToolCall) -> Option<String> {
     let what = match call {
         ToolCall::ExecuteCode { language: Language::Python, .. } => return None,
         ToolCall::ExecuteCode { .. } => "runs Python only, and no JavaScript or TypeScript",

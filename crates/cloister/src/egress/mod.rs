@@ -21,6 +21,7 @@ mod host;
 mod journal;
 mod loopback;
 mod meter;
+pub(crate) mod question;
 mod relay;
 mod rules;
 mod upstream;

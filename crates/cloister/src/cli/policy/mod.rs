@@ -1,21 +1,38 @@
 //! `cloister policy`: what sessions may do, checked and shown.
 
+mod diff;
+mod explain;
+mod lint;
+mod test;
+
 use super::Failure;
 use crate::locate::Installation;
 use crate::output::{Cell, Output};
+use crate::policies::lint::{Finding, lint};
 use crate::policies::{Policies, read, stem};
 use cloister_core::policy::Resolved;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// `cloister policy …`
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum Command {
     /// Check policy files, or all policies of this installation
+    #[command(visible_alias = "validate")]
     Check(Check),
     /// Print a policy with every field, or the list of policies
     Show(Show),
+    /// Say whether a policy allows something, which line of which file says so, and what would allow it
+    Explain(explain::Args),
+    /// Say in what two policies differ, widened rights first
+    Diff(diff::Args),
+    /// Ask tables of expectations
+    Test(test::Args),
+    /// Say what is legal and probably not meant
+    Lint(lint::Args),
+    /// Print the JSON Schema of policy files
+    Schema,
 }
 
 /// Arguments of `cloister policy check`.
@@ -45,7 +62,17 @@ pub(crate) fn run(command: Command, out: Output) -> Result<ExitCode, Failure> {
     match command {
         Command::Check(args) => check(&args, out),
         Command::Show(args) => show(&args, out).map(|()| ExitCode::SUCCESS),
+        Command::Explain(args) => explain::run(args, out),
+        Command::Diff(args) => diff::run(&args, out),
+        Command::Test(args) => test::run(&args, out),
+        Command::Lint(args) => lint::run(&args, out),
+        Command::Schema => Ok(out.json(&cloister_core::policy::schema()).map(|()| ExitCode::SUCCESS)?),
     }
+}
+
+/// The policies of this installation, or of a folder laid over them.
+fn find(folder: Option<&Path>) -> Result<Policies, Failure> {
+    Ok(Policies::find(folder, &Installation::current()?)?)
 }
 
 fn check(args: &Check, out: Output) -> Result<ExitCode, Failure> {
@@ -63,7 +90,7 @@ fn check(args: &Check, out: Output) -> Result<ExitCode, Failure> {
     for name in names {
         match policies.resolve(&name) {
             Ok(resolved) => {
-                let warnings = warnings(&resolved);
+                let warnings: Vec<_> = lint(&policies, &name)?.iter().map(Finding::text).collect();
                 items
                     .push(json!({ "name": name, "ok": true, "chain": resolved.chain, "warnings": warnings }));
                 let chain = resolved.chain.join(" < ");
@@ -93,49 +120,6 @@ fn check(args: &Check, out: Output) -> Result<ExitCode, Failure> {
         out.table(["POLICY", "STATE", "REMARKS"], &rows)?;
     }
     Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Domain suffixes under which anybody can have a host of their own: to allow all of one is to allow the whole internet.
-const SHARED_SUFFIXES: [&str; 12] = [
-    "amazonaws.com",
-    "appspot.com",
-    "azurewebsites.net",
-    "blob.core.windows.net",
-    "cloudfront.net",
-    "github.io",
-    "herokuapp.com",
-    "netlify.app",
-    "pages.dev",
-    "storage.googleapis.com",
-    "vercel.app",
-    "workers.dev",
-];
-
-/// What is legal and probably not meant.
-fn warnings(resolved: &Resolved) -> Vec<String> {
-    let network = &resolved.policy.network;
-    let mut warnings = Vec::new();
-    for domain in &network.allowed_domains {
-        let Some(suffix) = domain.strip_prefix("*.") else { continue };
-        if !suffix.contains('.') {
-            warnings.push(format!("network.allowed_domains: {domain} allows a whole top-level domain"));
-        } else if SHARED_SUFFIXES.contains(&suffix) {
-            warnings
-                .push(format!("network.allowed_domains: {domain}: anybody can have a host below {suffix}"));
-        }
-    }
-    for range in &network.allowed_cidrs {
-        if range.starts_with("127.") || range.starts_with("::1/") {
-            warnings.push(format!(
-                "network.allowed_cidrs: {range} reaches every service that listens on this machine"
-            ));
-        } else if range.ends_with("/0") {
-            warnings.push(format!(
-                "network.allowed_cidrs: {range} takes the protection off every private network"
-            ));
-        }
-    }
-    warnings
 }
 
 fn show(args: &Show, out: Output) -> Result<(), Failure> {
@@ -213,35 +197,4 @@ fn show_list(policies: &Policies, out: Output) -> Result<(), Failure> {
         return Ok(out.json(&json!({ "policies": items }))?);
     }
     Ok(out.table(["NAME", "KIND", "IMAGE", "NETWORK", "DESCRIPTION"], &rows)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use cloister_core::policy::Sources;
-
-    fn warned(network: &str) -> Vec<String> {
-        let mut sources = Sources::new();
-        sources.add("x", "x.toml", format!("[network]\nmode = 'allowlist'\n{network}"));
-        warnings(&sources.resolve("x").unwrap())
-    }
-
-    #[test]
-    fn a_suffix_that_anybody_can_have_a_host_under_is_warned_about() {
-        assert_eq!(
-            warned("allowed_domains = ['packages.example', '*.packages-files.example']"),
-            Vec::<String>::new()
-        );
-        for bad in ["*.com", "*.amazonaws.com", "*.github.io"] {
-            assert_eq!(warned(&format!("allowed_domains = ['{bad}']")).len(), 1, "{bad}");
-        }
-    }
-
-    #[test]
-    fn ranges_that_reach_this_machine_or_everything_are_warned_about() {
-        for bad in ["127.0.0.0/8", "0.0.0.0/0", "::/0"] {
-            let text = format!("allowed_domains = ['a.com']\nallowed_cidrs = ['{bad}']");
-            assert_eq!(warned(&text).len(), 1, "{bad}");
-        }
-    }
 }
