@@ -15,11 +15,12 @@ use super::{Policies, PoliciesError};
 use crate::egress::question::{self, Answer, Verdict};
 use cloister_browser::{Table, may_open};
 use cloister_core::command::{Language, Runtime, ToolCall};
-use cloister_core::policy::{Ask, Field, Origin, Policy, Resolved};
+use cloister_core::policy::{Ask, Field, Network, NetworkMode, Origin, Policy, Resolved};
 use cloister_core::session::{SessionKind, forbidden, life};
 use cloister_jail::seccomp::Ruling;
 use cloister_process::{WASM_TIER, unsupported, writable};
 use serde_json::{Value, json};
+use std::net::IpAddr;
 
 /// A decision with its reasons.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -196,40 +197,25 @@ fn call(policy: &Policy, call: &ToolCall) -> Ruled {
     }
 }
 
-fn connect(policy: &Policy, to: &str, address: Option<std::net::IpAddr>) -> Ruled {
+fn connect(policy: &Policy, to: &str, address: Option<IpAddr>) -> Ruled {
     if policy.tier == WASM_TIER {
         let other = "use an interpreter whose policy is on the tier `process` and has a network".to_owned();
         return Ruled::no("tier", "sessions of the wasm tier have no network", Change::Other(other))
             .by("wasm engine");
     }
     match question::ask(&policy.network, to, address) {
-        Ok(verdict) => judged(policy, verdict),
+        Ok(verdict) => {
+            let change = narrowest(&policy.network, to, address, &verdict);
+            judged(verdict, change)
+        }
         // A policy that is loaded has been compiled by the same code.
         Err(what) => Ruled::no("network", what, Change::Never("the policy cannot be read".into())),
     }
 }
 
-fn judged(policy: &Policy, verdict: Verdict) -> Ruled {
+fn judged(verdict: Verdict, change: Change) -> Ruled {
     let Verdict { to, host, port, address, answer, matches } = verdict;
     let rule = answer.rule();
-    let range = || address.map(|address| format!("{address}/{}", if address.is_ipv4() { 32 } else { 128 }));
-    let with = |list: &[String], item: String| {
-        let mut list = list.to_vec();
-        list.push(item);
-        format!("{list:?}")
-    };
-    let network = &policy.network;
-    let allow_host = || match range().filter(|_| host.parse::<std::net::IpAddr>().is_ok()) {
-        Some(range) => format!("allowed_cidrs = {}", with(&network.allowed_cidrs, range)),
-        None => format!("allowed_domains = {}", with(&network.allowed_domains, host.clone())),
-    };
-    let ports = || {
-        let mut ports = network.ports.clone();
-        if !ports.contains(&port) {
-            ports.push(port);
-        }
-        format!("ports = {ports:?}")
-    };
     match answer {
         Answer::Allowed(_) => {
             let resolved =
@@ -237,60 +223,91 @@ fn judged(policy: &Policy, verdict: Verdict) -> Ruled {
             let item = matches.allowed.filter(|_| rule == "network.allowed_domains").or(matches.range);
             Ruled::yes(rule, format!("{to} is let through{resolved}")).item(item)
         }
-        Answer::NoDestination(error) => {
-            Ruled::no(rule, error.to_string(), Change::Never("it is no destination".into()))
-                .by("egress proxy")
-        }
-        Answer::NoNetwork => {
-            let listed = if network.ports.contains(&port) { String::new() } else { format!("\n{}", ports()) };
-            let toml = format!("[network]\nmode = \"allowlist\"\n{}{listed}", allow_host());
-            Ruled::no(rule, "the policy gives no network", Change::Toml(toml))
-        }
-        Answer::Port => Ruled::no(
-            rule,
-            format!("port {port} is not listed"),
-            Change::Toml(format!("[network]\n{}", ports())),
-        ),
-        Answer::NotListed => {
-            let toml = format!("[network]\n{}", allow_host());
-            Ruled::no(rule, format!("{host} is not in the allow-list"), Change::Toml(toml))
-        }
+        Answer::NoDestination(error) => Ruled::no(rule, error.to_string(), change).by("egress proxy"),
+        Answer::NoNetwork => Ruled::no(rule, "the policy gives no network", change),
+        Answer::Port => Ruled::no(rule, format!("port {port} is not listed"), change),
+        Answer::NotListed => Ruled::no(rule, format!("{host} is not in the allow-list"), change),
         Answer::OneLabel => {
-            let toml = format!("[network]\nmode = \"allowlist\"\n{}", allow_host());
             let why =
                 format!("{host} is a name of one label, which means some machine of the host's own network");
-            Ruled::no(rule, why, Change::Toml(toml))
+            Ruled::no(rule, why, change)
         }
-        Answer::Denied => {
-            let entry = matches.denied.clone().unwrap_or_default();
-            let change = Change::Other(format!("take {entry:?} out of network.denied_domains"));
-            Ruled::no(rule, format!("{host} is in the deny-list"), change).item(matches.denied)
-        }
+        Answer::Denied => Ruled::no(rule, format!("{host} is in the deny-list"), change).item(matches.denied),
         Answer::DeniedRange => {
-            let entry = matches.denied_range.clone().unwrap_or_default();
-            let change = Change::Other(format!("take {entry:?} out of network.denied_cidrs"));
             Ruled::no(rule, format!("{host} leads into a denied range"), change).item(matches.denied_range)
         }
         Answer::Metadata => {
-            let never = "metadata addresses are not reachable under any policy".to_owned();
-            Ruled::no(rule, format!("{host} leads to a cloud metadata service"), Change::Never(never))
-                .by("egress proxy")
+            Ruled::no(rule, format!("{host} leads to a cloud metadata service"), change).by("egress proxy")
         }
-        Answer::Loopback => {
-            let other = format!("start the server with --allow-loopback {to}");
-            Ruled::no(rule, format!("{host} leads to a loopback address"), Change::Other(other))
-        }
-        Answer::Special(class) => {
-            let change = match range() {
-                Some(range) => {
-                    let ranges = with(&network.allowed_cidrs, range);
-                    Change::Toml(format!("[network]\nallowed_cidrs = {ranges}"))
-                }
-                None => Change::Other("add the range to network.allowed_cidrs".into()),
-            };
-            Ruled::no(rule, format!("{host} leads to a {class} address"), change)
-        }
+        Answer::Loopback => Ruled::no(rule, format!("{host} leads to a loopback address"), change),
+        Answer::Special(class) => Ruled::no(rule, format!("{host} leads to a {class} address"), change),
     }
+}
+
+/// The fewest additions under which the proxy lets the connection through: one after the other, asked again after each.
+fn narrowest(network: &Network, to: &str, address: Option<IpAddr>, first: &Verdict) -> Change {
+    let mut with = network.clone();
+    let mut verdict = first.clone();
+    // Mode, port, host, range: more obstacles there are not.
+    for _ in 0..5 {
+        let Verdict { to: clean, host, port, address: leads_to, answer, matches } = verdict;
+        let range = |address: IpAddr| format!("{address}/{}", if address.is_ipv4() { 32 } else { 128 });
+        match answer {
+            Answer::Allowed(_) if with == *network => return Change::Nothing,
+            Answer::Allowed(_) => return Change::Toml(additions(network, &with)),
+            Answer::NoNetwork => with.mode = NetworkMode::Allowlist,
+            Answer::OneLabel => {
+                return Change::Other(format!("use a policy of mode `allowlist` that lists {host:?}"));
+            }
+            Answer::Port => with.ports.push(port),
+            Answer::NotListed => match host.parse::<IpAddr>() {
+                Ok(literal) => with.allowed_cidrs.push(range(literal)),
+                Err(_) => with.allowed_domains.push(host),
+            },
+            Answer::Special(_) => match leads_to {
+                Some(address) => with.allowed_cidrs.push(range(address)),
+                None => return Change::Other("add the range to network.allowed_cidrs".into()),
+            },
+            Answer::Denied => {
+                let entry = matches.denied.unwrap_or_default();
+                return Change::Other(format!("take {entry:?} out of network.denied_domains"));
+            }
+            Answer::DeniedRange => {
+                let entry = matches.denied_range.unwrap_or_default();
+                return Change::Other(format!("take {entry:?} out of network.denied_cidrs"));
+            }
+            Answer::Metadata => {
+                return Change::Never("metadata addresses are not reachable under any policy".into());
+            }
+            Answer::Loopback => {
+                return Change::Other(format!("start the server with --allow-loopback {clean}"));
+            }
+            Answer::NoDestination(_) => return Change::Never("it is no destination".into()),
+        }
+        verdict = match question::ask(&with, to, address) {
+            Ok(verdict) => verdict,
+            Err(what) => return Change::Never(what),
+        };
+    }
+    Change::Other("see network in policies/README.md".into())
+}
+
+/// The fields in which `with` differs, in the words of a policy file.
+fn additions(network: &Network, with: &Network) -> String {
+    let mut text = "[network]".to_owned();
+    if with.mode != network.mode {
+        text.push_str(&format!("\nmode = {:?}", with.mode.name()));
+    }
+    if with.allowed_domains != network.allowed_domains {
+        text.push_str(&format!("\nallowed_domains = {:?}", with.allowed_domains));
+    }
+    if with.allowed_cidrs != network.allowed_cidrs {
+        text.push_str(&format!("\nallowed_cidrs = {:?}", with.allowed_cidrs));
+    }
+    if with.ports != network.ports {
+        text.push_str(&format!("\nports = {:?}", with.ports));
+    }
+    text
 }
 
 fn open(policy: &Policy, url: &str) -> Ruled {
@@ -413,3 +430,6 @@ fn timeout(policy: &Policy, span: std::time::Duration) -> Ruled {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
