@@ -26,3 +26,4 @@ mod cdp_rig;
 mod jail_alive;
 mod jail_walls;
 mod recording;
+mod rules;
