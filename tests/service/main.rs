@@ -16,3 +16,4 @@ mod keys;
 mod limits;
 mod packages;
 mod secrets;
+mod policies;

@@ -8,6 +8,8 @@ use async_trait::async_trait;
 use cloister_core::backend::{StartError, Unavailable};
 use cloister_core::browser::{Browser, BrowserBackend, BrowserHost, BrowserSpec, Budget, Proxies};
 use cloister_core::policy::{Policy, StartMode};
+use cloister_core::shelves::Shelves;
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
@@ -48,7 +50,7 @@ pub struct ChromiumBackend {
     host: Arc<dyn BrowserHost>,
     table: Arc<Table>,
     config: BrowserConfig,
-    pools: Vec<Arc<Pool>>,
+    pools: Shelves<Browsers>,
     shares: Shares,
 }
 
@@ -62,29 +64,27 @@ impl ChromiumBackend {
     ) -> Result<Arc<Self>, String> {
         let table = Arc::new(Table::built_in()?);
         let shares = Shares { server: Budget::new(config.memory), session: config.session_memory };
-        let pooled = policies.iter().filter(|p| p.tier == "browser" && p.start == StartMode::Pool);
-        let pools = pooled
-            .filter(|_| config.pool_size > 0)
-            .map(|policy| Browsers {
-                host: Arc::clone(&host),
-                policy: Arc::clone(policy),
-                shares: shares.clone(),
-            })
-            .map(|browsers| Pool::new(browsers, config.pool_size))
-            .collect();
+        let pools = Shelves::new(shelves(&host, &shares, config.pool_size, policies));
         Ok(Arc::new(Self { host, table, config, pools, shares }))
     }
 
     /// Starts to fill the pools. Inside the runtime.
     pub fn fill(&self) {
-        for pool in &self.pools {
-            pool.fill();
-        }
+        self.pools.fill();
+    }
+
+    /// From now on, these policies have ready browsers. Those of a policy that is still the same stay, unless its system call list is
+    /// among the `changed` ones; sessions that run are not touched. Inside the runtime.
+    pub fn renew(&self, policies: &[Arc<Policy>], changed: &HashSet<String>) {
+        let wanted = shelves(&self.host, &self.shares, self.config.pool_size, policies);
+        self.pools.renew(wanted, |old, new| {
+            old.serve(&new.policy) && !changed.contains(&old.policy.isolation.seccomp)
+        });
     }
 
     /// How many browsers are ready, over all pools.
     pub fn ready(&self) -> usize {
-        self.pools.iter().map(|pool| pool.ready()).sum()
+        self.pools.ready()
     }
 
     /// Makes a launched browser what the session asks for.
@@ -100,6 +100,21 @@ impl ChromiumBackend {
     }
 }
 
+/// A shelf for each policy of the browser tier that starts from one.
+fn shelves(
+    host: &Arc<dyn BrowserHost>,
+    shares: &Shares,
+    size: usize,
+    policies: &[Arc<Policy>],
+) -> Vec<Arc<Pool>> {
+    policies
+        .iter()
+        .filter(|policy| policy.tier == "browser" && policy.start == StartMode::Pool && size > 0)
+        .map(|policy| Browsers { host: Arc::clone(host), policy: Arc::clone(policy), shares: shares.clone() })
+        .map(|browsers| Pool::new(browsers, size))
+        .collect()
+}
+
 #[async_trait]
 impl BrowserBackend for ChromiumBackend {
     fn name(&self) -> &'static str {
@@ -112,11 +127,8 @@ impl BrowserBackend for ChromiumBackend {
 
     async fn start(&self, spec: BrowserSpec) -> Result<Arc<dyn Browser>, StartError> {
         // Upstream proxies belong to the sandbox's way out, which a ready one already has.
-        let pool = self
-            .pools
-            .iter()
-            .find(|pool| spec.proxies == Proxies::default() && pool.stock().serve(&spec.policy));
-        if let Some(ready) = pool.and_then(|pool| pool.take()) {
+        let plain = spec.proxies == Proxies::default();
+        if let Some(ready) = self.pools.take(|stock| plain && stock.serve(&spec.policy)) {
             match self.hand_over(&ready, &spec).await {
                 Ok(()) => return Ok(self.session(ready, &spec)),
                 Err(error) => {
@@ -136,9 +148,7 @@ impl BrowserBackend for ChromiumBackend {
     }
 
     async fn shutdown(&self) {
-        for pool in &self.pools {
-            pool.end().await;
-        }
+        self.pools.end().await;
     }
 }
 

@@ -25,6 +25,7 @@ pub mod quota;
 pub mod ready;
 pub mod recording;
 pub mod session;
+pub mod shelves;
 pub mod store;
 pub mod testing;
 

@@ -11,9 +11,10 @@ use async_trait::async_trait;
 use cloister_core::backend::{Interpreter, InterpreterBackend, InterpreterSpec, StartError, Unavailable};
 use cloister_core::egress::EgressFactory;
 use cloister_core::policy::{Policy, StartMode, Wall};
+use cloister_core::shelves::Shelves;
 use cloister_jail::cgroup;
 use cloister_jail::probe::Finding;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -49,7 +50,7 @@ pub struct ProcessConfig {
 /// The backend.
 pub struct ProcessBackend {
     pub(crate) maker: Arc<Maker>,
-    pools: Vec<Arc<Pool>>,
+    pools: Shelves<Sandboxes>,
     /// Keeps other servers from taking its groups for a dead server's.
     _hold: Option<cgroup::Hold>,
     pub(crate) browsers: Browsers,
@@ -104,20 +105,38 @@ impl ProcessBackend {
         let maker = Arc::new(Maker::new(config, launcher, groups, findings));
         let stock =
             |policy: &Arc<Policy>| Sandboxes { maker: Arc::clone(&maker), policy: Arc::clone(policy) };
-        let pools = pooled.map(|policy| Pool::new(stock(policy), size)).collect();
+        let pools = Shelves::new(pooled.map(|policy| Pool::new(stock(policy), size)).collect());
         Ok(Arc::new(Self { maker, pools, browsers: Browsers::default(), _hold: hold }))
     }
 
     /// Starts to fill the pools. Inside the runtime.
     pub fn warm_up(&self) {
-        for pool in &self.pools {
-            pool.fill();
-        }
+        self.pools.fill();
     }
 
     /// How many sandboxes are ready, over all pools.
     pub fn ready(&self) -> usize {
-        self.pools.iter().map(|pool| pool.ready()).sum()
+        self.pools.ready()
+    }
+
+    /// From now on, sandboxes are made with these system call lists, and these policies have ready ones. Ready sandboxes of a policy that
+    /// is still the same, list included, stay; sessions that run are not touched. Returns the lists that are different. Inside the
+    /// runtime.
+    pub fn renew(
+        &self,
+        filters: HashMap<String, Vec<Vec<u64>>>,
+        policies: &[Arc<Policy>],
+    ) -> HashSet<String> {
+        let changed = self.maker.renew_filters(filters);
+        let size = self.maker.config.pool_size;
+        let pooled = policies.iter().filter(|p| p.tier == "process" && p.start == StartMode::Pool);
+        let shelf = |policy: &Arc<Policy>| {
+            Pool::new(Sandboxes { maker: Arc::clone(&self.maker), policy: Arc::clone(policy) }, size)
+        };
+        self.pools.renew(pooled.map(shelf).collect(), |old, new| {
+            old.serve(&new.policy) && !changed.contains(&old.policy.isolation.seccomp)
+        });
+        changed
     }
 
     /// What the host can build.
@@ -133,7 +152,7 @@ impl ProcessBackend {
     }
 
     fn take_ready(&self, policy: &Policy) -> Option<Sandbox> {
-        self.pools.iter().find(|pool| pool.stock().serve(policy))?.take()
+        self.pools.take(|stock| stock.serve(policy))
     }
 }
 
@@ -224,9 +243,7 @@ impl InterpreterBackend for ProcessBackend {
     }
 
     async fn shutdown(&self) {
-        for pool in &self.pools {
-            pool.end().await;
-        }
+        self.pools.end().await;
         let maker = Arc::clone(&self.maker);
         let ended = tokio::task::spawn_blocking(move || {
             maker.zygotes.end();

@@ -28,17 +28,20 @@ use cloister_jail::cgroup::{self, Group};
 use cloister_jail::plan::{Jail, Order, Plan, Started};
 use cloister_jail::probe::Finding;
 use cloister_jail::setup::container;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::{self, PipeReader};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::watch;
 
 /// Everything that making a sandbox needs.
 pub(crate) struct Maker {
+    /// System call filters by the name of their list; taken out of the configuration, since they can be exchanged.
+    filters: RwLock<HashMap<String, Vec<Vec<u64>>>>,
     pub(crate) config: ProcessConfig,
     pub(crate) launcher: Arc<Launcher>,
     pub(crate) groups: Option<cgroup::Host>,
@@ -96,12 +99,13 @@ struct Birth {
 
 impl Maker {
     pub(crate) fn new(
-        config: ProcessConfig,
+        mut config: ProcessConfig,
         launcher: Arc<Launcher>,
         groups: Option<cgroup::Host>,
         findings: Vec<Finding>,
     ) -> Self {
         Self {
+            filters: RwLock::new(std::mem::take(&mut config.filters)),
             config,
             launcher,
             groups,
@@ -321,13 +325,23 @@ impl Maker {
         })
     }
 
+    /// Other system call lists from now on; returns the names of those that are not what they were.
+    pub(crate) fn renew_filters(&self, filters: HashMap<String, Vec<Vec<u64>>>) -> HashSet<String> {
+        // A poisoned lock is no danger: the only write is this exchange of a finished table.
+        let mut current = self.filters.write().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut *current, filters);
+        let differs = |name: &&String| old.get(*name) != current.get(*name);
+        old.keys().chain(current.keys()).filter(differs).cloned().collect()
+    }
+
     fn filters(&self, policy: &Policy) -> Result<Vec<Vec<u64>>, StartError> {
         if !policy.isolation.require.contains(&Wall::Seccomp) {
             return Ok(Vec::new());
         }
         let name = &policy.isolation.seccomp;
         let missing = || io::Error::new(io::ErrorKind::NotFound, format!("no list named {name}"));
-        self.config.filters.get(name).cloned().ok_or_else(|| step("find the system call list", missing()))
+        let filters = self.filters.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        filters.ok_or_else(|| step("find the system call list", missing()))
     }
 
     fn group(&self, policy: &Policy, name: &str) -> Result<Option<Group>, StartError> {

@@ -64,6 +64,10 @@ pub(crate) struct Config {
     pub(crate) access: Access,
     /// How much of it.
     pub(crate) quotas: QuotasConfig,
+    /// What bounds every session.
+    pub(crate) policy: Bounds,
+    /// What bounds the sessions of some tenants besides, by the tenant's name.
+    pub(crate) tenants: BTreeMap<String, Bounds>,
 }
 
 /// `[access]`.
@@ -196,6 +200,14 @@ pub(crate) enum ByName {
     All,
     /// None.
     None,
+}
+
+/// `[policy]` and `[tenants.NAME]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Bounds {
+    /// The most that sessions may have: the name of a policy, or a file. What grants more is narrowed to it at every start.
+    pub(crate) ceiling: Option<String>,
 }
 
 /// `[interpreters.ID]`.
@@ -446,6 +458,8 @@ mod tests {
             "[interpreters.'']\npolicy = 'a'",
             "[access]\nmode = 'off'",
             "[quotas.principals.ann]\nsessions = 1",
+            "[policy]\ncieling = 'a'",
+            "[tenants.acme]\npolicy = 'a'",
         ] {
             let error = parse(bad).unwrap_err().to_string();
             assert!(error.starts_with("cloister.toml: "), "{bad}: {error}");

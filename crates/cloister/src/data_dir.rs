@@ -8,6 +8,7 @@
 //!     keys.key             0600   what the secrets of access keys are derived from
 //!     credentials          0600   the key of whoever runs the server, for `cloister env` and the command line
 //!     endpoint             0644   the URL, while a server runs
+//!     policies.state       0600   what came of the last reload, while a server runs
 //!     sessions.db          0600   the store
 //!     tls/                 0700   ca.key (0600) and ca.pem: the authority of the TLS door
 //!     endpoint.tls         0644   the URL of the TLS door, while a server has one
@@ -16,6 +17,7 @@
 //!     recordings/          0700   one folder per recorded browser session
 //! ```
 
+use crate::reload::State;
 use crate::tls::{Authority, TlsError};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -172,12 +174,32 @@ impl DataDir {
 
     fn publish(&self, name: &str, url: &str) -> Result<(), DataDirError> {
         let path = self.path.join(name);
-        let temporary = self.path.join("endpoint.new");
+        let temporary = self.path.join(format!("{name}.new"));
         let publish = || {
             fs::write(&temporary, format!("{url}\n"))?;
             fs::rename(&temporary, &path)
         };
         publish().map_err(|source| DataDirError::Io { path, source })
+    }
+
+    /// Writes what the running server says of its policies.
+    pub(crate) fn publish_policies(&self, state: &State) -> Result<(), DataDirError> {
+        let text = serde_json::to_string(state).unwrap_or_default();
+        self.publish("policies.state", &text)
+    }
+
+    /// What the running server says of its policies.
+    pub(crate) fn policies(&self) -> Option<State> {
+        serde_json::from_str(&self.published("policies.state")?).ok()
+    }
+
+    /// Removes what an earlier server said of them.
+    pub(crate) fn forget_policies(&self) -> Result<(), DataDirError> {
+        let path = self.path.join("policies.state");
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(DataDirError::Io { path, source }),
+            _ => Ok(()),
+        }
     }
 
     /// The URL of the server that last ran here and has not ended in order.

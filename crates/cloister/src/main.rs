@@ -22,6 +22,8 @@ mod output;
 mod policies;
 mod recordings;
 mod registry;
+mod reload;
+mod served;
 mod store_sqlite;
 mod telemetry;
 mod terminal;

@@ -7,6 +7,7 @@
 pub(crate) mod cases;
 pub(crate) mod diff;
 pub(crate) mod explain;
+pub(crate) mod learn;
 pub(crate) mod lint;
 pub(crate) mod request;
 

@@ -4,6 +4,7 @@ use crate::egress::{EgressProxy, Loopback};
 use crate::locate::{Installation, Missing};
 use crate::policies::{Policies, PoliciesError};
 use crate::recordings::FileRecordings;
+use crate::served::Served;
 use cloister_browser::{BrowserConfig, ChromiumBackend};
 use cloister_core::Principal;
 use cloister_core::backend::Unavailable;
@@ -12,6 +13,7 @@ use cloister_core::egress::EgressFactory;
 use cloister_core::policy::Policy;
 use cloister_core::session::{Backends, SessionKind};
 use cloister_process::{EngineRoom, ProcessBackend, ProcessConfig, WasmBackend, WasmConfig, Workshop};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -128,6 +130,15 @@ impl Registry {
             .with_code(Arc::<WasmBackend>::clone(&self.wasm))
             .with_browsers(Arc::<ChromiumBackend>::clone(&self.browsers))
             .with_recordings(Arc::<FileRecordings>::clone(&self.recordings))
+    }
+
+    /// Other system call lists and policies for what starts from now on, and ready sandboxes of those. Inside the runtime.
+    pub(crate) fn renew(&self, filters: HashMap<String, Vec<Vec<u64>>>, served: &Served) {
+        let (browsing, coding): (Vec<_>, Vec<_>) =
+            served.pooled.iter().cloned().partition(|policy| policy.kind() == SessionKind::Browser);
+        let changed = self.process.renew(filters, &coding);
+        self.browsers.renew(&browsing, &changed);
+        self.wasm.renew(served.policies());
     }
 
     /// Starts what runs on the runtime: the egress proxy, and the filling of pools.

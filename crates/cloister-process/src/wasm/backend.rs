@@ -17,6 +17,7 @@ use async_trait::async_trait;
 use cloister_core::backend::{Interpreter, InterpreterBackend, InterpreterSpec, StartError, Unavailable};
 use cloister_core::lock::lock;
 use cloister_core::policy::Policy;
+use cloister_core::shelves::Shelves;
 use cloister_core::{Principal, SandboxId};
 use std::collections::HashMap;
 use std::path::Path;
@@ -53,7 +54,7 @@ pub struct WasmConfig {
 struct Tenancy {
     owner: Principal,
     group: Arc<Group>,
-    pool: Arc<Pool>,
+    pool: Shelves<Ready>,
 }
 
 /// The backend.
@@ -61,13 +62,22 @@ pub struct WasmBackend {
     process: Arc<ProcessBackend>,
     config: WasmConfig,
     tenancies: Mutex<Vec<Arc<Tenancy>>>,
+    /// Policies of which sessions are kept ready, and engines when they are empty; `None` is every policy. What one start asks for has
+    /// no engine that outlives its sessions: clients must not fill the host with idle engines.
+    kept: Mutex<Option<Vec<Arc<Policy>>>>,
     sessions: Mutex<HashMap<SandboxId, Weak<WasmInterpreter>>>,
 }
 
 impl WasmBackend {
     /// Engines are jailed by `process`.
     pub fn new(process: Arc<ProcessBackend>, config: WasmConfig) -> Arc<Self> {
-        Arc::new(Self { process, config, tenancies: Mutex::default(), sessions: Mutex::default() })
+        Arc::new(Self {
+            process,
+            config,
+            tenancies: Mutex::default(),
+            kept: Mutex::default(),
+            sessions: Mutex::default(),
+        })
     }
 
     fn maker(&self) -> &Arc<Maker> {
@@ -82,7 +92,10 @@ impl WasmBackend {
         policies: &[Arc<Policy>],
         others: impl IntoIterator<Item = Arc<Policy>>,
     ) {
-        for policy in others.into_iter().filter(|policy| policy.tier == WASM_TIER) {
+        let others: Vec<_> = others.into_iter().filter(|policy| policy.tier == WASM_TIER).collect();
+        let ahead = policies.iter().filter(|policy| policy.tier == WASM_TIER);
+        *lock(&self.kept) = Some(ahead.chain(&others).map(Arc::clone).collect());
+        for policy in others {
             let group = Group::new(policy, Arc::clone(self.maker()), self.config.clone());
             tokio::spawn(async move { group.prepare().await });
         }
@@ -101,11 +114,49 @@ impl WasmBackend {
         }
         let group = Group::new(Arc::clone(policy), Arc::clone(self.maker()), self.config.clone());
         let group = Arc::new(group);
-        let pool = Pool::new(Ready(Arc::clone(&group)), self.config.pool_size);
+        let pool = Shelves::new(self.shelves(&group));
         pool.fill();
         let tenancy = Arc::new(Tenancy { owner: owner.clone(), group, pool });
         tenancies.push(Arc::clone(&tenancy));
         tenancy
+    }
+
+    fn keeps(&self, policy: &Policy) -> bool {
+        lock(&self.kept).as_ref().is_none_or(|kept| kept.iter().any(|one| **one == *policy))
+    }
+
+    /// The ready sessions of a group, if there are to be some.
+    fn shelves(&self, group: &Arc<Group>) -> Vec<Arc<Pool>> {
+        let size = self.config.pool_size;
+        self.keeps(&group.policy).then(|| Pool::new(Ready(Arc::clone(group)), size)).into_iter().collect()
+    }
+
+    /// From now on these policies are the ones that sessions are kept ready of. Engines of other policies end when they are empty.
+    /// Engines take new sessions for a few hours only, so that another system call list reaches all of them in the end. Inside the
+    /// runtime.
+    pub fn renew(&self, policies: impl IntoIterator<Item = Arc<Policy>>) {
+        *lock(&self.kept) = Some(policies.into_iter().filter(|policy| policy.tier == WASM_TIER).collect());
+        let tenancies = lock(&self.tenancies).clone();
+        for tenancy in tenancies {
+            tenancy.pool.renew(self.shelves(&tenancy.group), |_, _| true);
+        }
+    }
+
+    /// Ends the engines of policies that are not kept and that have no session any more.
+    pub(super) async fn sweep(&self) {
+        let idle: Vec<_> = {
+            let mut tenancies = lock(&self.tenancies);
+            // Whoever starts a session holds its tenancy until the session counts.
+            let (idle, busy) = std::mem::take(&mut *tenancies).into_iter().partition(|one| {
+                Arc::strong_count(one) == 1 && !self.keeps(&one.group.policy) && one.group.sessions() == 0
+            });
+            *tenancies = busy;
+            idle
+        };
+        for tenancy in idle {
+            tenancy.pool.end().await;
+            tenancy.group.end().await;
+        }
     }
 
     /// Every session.
@@ -175,7 +226,7 @@ impl InterpreterBackend for WasmBackend {
                 }
                 original.link.engine.fork(original.link.number).await.map_err(failed)?
             }
-            None => match tenancy.pool.take() {
+            None => match tenancy.pool.take(|_| true) {
                 Some(link) => link,
                 None => self.open(&tenancy).await?,
             },

@@ -88,6 +88,11 @@ impl Group {
         lock(&self.engines).iter().filter(|engine| engine.sandbox.lives()).count()
     }
 
+    /// Sessions of all engines, those that are ready included.
+    pub(super) fn sessions(&self) -> u64 {
+        lock(&self.engines).iter().map(|engine| u64::from(engine.sessions())).sum()
+    }
+
     /// Whether it has as many as it may have. Those that only wait for their last sessions to end do not count.
     fn is_complete(&self) -> bool {
         lock(&self.engines).iter().filter(|engine| engine.is_in_service()).count() >= self.config.room.engines

@@ -27,6 +27,7 @@ pub(super) async fn watch(backend: Weak<WasmBackend>, patience: Duration) {
         tokio::time::sleep(LOOK.min(patience)).await;
         let Some(backend) = backend.upgrade() else { return };
         evict(&backend, patience).await;
+        backend.sweep().await;
     }
 }
 

@@ -294,6 +294,8 @@ mod tests {
             "cloister policy test policies/cases/code.toml",
             "cloister policy lint default a.toml",
             "cloister policy schema",
+            "cloister policy learn audit.jsonl --session 01ABC",
+            "cloister policy reload --data-dir /tmp/x --json",
             "cloister policy show default",
             "cloister image ls",
             "cloister image build analysis",

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //!   one thread:  flock the data folder ─▶ policies ─▶ bind ─▶ backends (launcher)
-//!   runtime:     reconcile ─▶ serve ─▶ SIGTERM ─▶ stop accepting ─▶ end sessions ─▶ exit 0
+//!   runtime:     reconcile ─▶ serve (SIGHUP: reload.rs) ─▶ SIGTERM ─▶ stop accepting ─▶ end sessions ─▶ exit 0
 //! ```
 
 use super::{Failure, env};
 use crate::access;
-use crate::config::{ByName, Config, DEFAULT_LISTEN, SYSTEM_BROWSER, SYSTEM_INTERPRETER};
+use crate::config::{Config, DEFAULT_LISTEN};
 use crate::data_dir::{DataDir, Hold};
 use crate::egress::{Loopback, LoopbackError};
 use crate::keys::{Credentials, First, FirstError, KeyStore, Source, first_key};
@@ -16,16 +16,15 @@ use crate::output::Output;
 use crate::policies::Policies;
 use crate::recordings::FileRecordings;
 use crate::registry::{Registry, RegistryError, Setup};
+use crate::reload::Reloader;
+use crate::served::{Served, ServedError};
 use crate::store_sqlite::SqliteStore;
 use crate::telemetry::{self, LogFormat};
 use crate::tls;
-use cloister_core::policy::narrow::widenings;
-use cloister_core::policy::{Policy, StartMode};
 use cloister_core::quota::Quotas;
 use cloister_core::session::{Interpreters, ManagerConfig, SessionManager};
 use cloister_gateway::{Auth, Gateway, GatewayConfig};
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -90,13 +89,22 @@ struct Prepared {
     tls: Option<TlsDoor>,
     url: String,
     registry: Registry,
-    interpreters: Vec<(String, Arc<Policy>)>,
     quotas: Quotas,
+    served: Served,
+    /// Where policies are read from again.
+    sources: Sources,
     gateway: GatewayConfig,
     /// The configured identity provider.
     issuer: Option<Source>,
     /// The first key, if this is the first start.
     made: Option<Credentials>,
+}
+
+/// What `Reloader` reads.
+struct Sources {
+    config: Option<PathBuf>,
+    policies: Option<PathBuf>,
+    installation: Installation,
 }
 
 /// The TLS door, before there is a runtime.
@@ -137,9 +145,11 @@ fn prepare(args: &Args, open_files: u64) -> Result<Prepared, Failure> {
 
     let data = DataDir::open(&super::data_dir(args.data_dir.clone())?)?;
     let hold = data.hold()?;
+    // A state that a server left behind names a process that is another one by now.
+    data.forget_policies()?;
     let installation = Installation::current()?;
     let policies = Policies::find(args.policies.as_deref(), &installation)?;
-    let interpreters = interpreters(&config, &policies)?;
+    let served = Served::of(&config, &policies)?;
     let targets: Vec<_> = config.server.allow_loopback.iter().chain(&args.allow_loopback).cloned().collect();
     let loopback = Loopback::resolve(&targets)?;
 
@@ -158,8 +168,8 @@ fn prepare(args: &Args, open_files: u64) -> Result<Prepared, Failure> {
     let registry = Registry::build(Setup {
         installation: &installation,
         policies: &policies,
-        pooled: &pooled(&config, &interpreters),
-        served: interpreters.iter().map(|(_, policy)| Arc::clone(policy)).collect(),
+        pooled: &served.pooled,
+        served: served.policies(),
         images_dir: args.images.clone().map_or_else(|| installation.images(), Ok)?,
         state_dir: data.sandboxes(),
         pool_size,
@@ -201,7 +211,9 @@ fn prepare(args: &Args, open_files: u64) -> Result<Prepared, Failure> {
     gateway.public_url.clone_from(&url);
     gateway.connections = connections(open_files).min(gateway.connections);
     let quotas = config.quotas.quotas().map_err(Failure::new)?;
-    Ok(Prepared { data, hold, listener, tls, url, registry, interpreters, quotas, gateway, issuer, made })
+    let (config, policies) = (args.config.clone(), args.policies.clone());
+    let sources = Sources { config, policies, installation };
+    Ok(Prepared { data, hold, listener, tls, url, registry, quotas, served, sources, gateway, issuer, made })
 }
 
 fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
@@ -216,17 +228,20 @@ fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
 
 /// The server's life. Returns when it has drained.
 async fn serve(prepared: Prepared, data_dir: Option<&Path>, out: Output) -> Result<(), Failure> {
-    let Prepared { data, hold, listener, tls, url, registry, interpreters, quotas, gateway, issuer, made } =
+    let Prepared { data, hold, listener, tls, url, registry, quotas, served, sources, gateway, issuer, made } =
         prepared;
     let stop = stop_signal()?;
+    let hang_up = signal(SignalKind::hangup())?;
+    let registry = Arc::new(registry);
     let store = SqliteStore::open(&data.database()).map_err(|error| Failure::new(error.to_string()))?;
     registry.enter(tokio::runtime::Handle::current());
     let manager = SessionManager::new(
         registry.backends(),
         Arc::new(store),
-        Interpreters::new(interpreters),
+        Interpreters::default(),
         ManagerConfig { quotas, ..ManagerConfig::default() },
     );
+    manager.interpreters().replace_all(served.interpreters.clone(), served.tenants.clone());
     let lost = manager.reconcile().await.map_err(|error| Failure::new(error.to_string()))?;
     if !lost.is_empty() {
         tracing::warn!(
@@ -238,6 +253,10 @@ async fn serve(prepared: Prepared, data_dir: Option<&Path>, out: Output) -> Resu
 
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let mut doors = tokio::task::JoinSet::new();
+    let Sources { config, policies, installation } = sources;
+    let reloader =
+        Reloader { config, policies, installation, registry, manager: Arc::clone(&manager), served };
+    doors.spawn(reloader.follow(data.clone(), hang_up));
     if let Some(issuer) = issuer {
         doors.spawn(issuer.follow());
     }
@@ -348,44 +367,6 @@ fn check_open(no_auth: bool, addresses: [Option<SocketAddr>; 2]) -> Result<(), F
     }
 }
 
-/// Every interpreter and browser: the system's, those of the configuration, and policies under their own names.
-fn interpreters(config: &Config, policies: &Policies) -> Result<Vec<(String, Arc<Policy>)>, Failure> {
-    let mut listed = BTreeMap::from([
-        (SYSTEM_INTERPRETER.to_owned(), policies.load("default")?),
-        // As the service that clients know: public addresses, and only those.
-        (SYSTEM_BROWSER.to_owned(), policies.load("browser-open")?),
-    ]);
-    for (id, interpreter) in &config.interpreters {
-        listed.insert(id.clone(), policies.load(&interpreter.policy)?);
-    }
-    // All are read in any case: a broken file is found at the start and not at the first use.
-    let all = policies.all()?;
-    let bound = listed.get(SYSTEM_INTERPRETER).cloned();
-    let named = all.into_iter().filter(|policy| match config.server.policies_by_name {
-        ByName::All => true,
-        ByName::None => false,
-        ByName::Narrower => bound.as_deref().is_some_and(|bound| widenings(policy, bound).is_empty()),
-    });
-    for policy in named {
-        listed.entry(policy.name.clone()).or_insert(policy);
-    }
-    Ok(listed.into_iter().collect())
-}
-
-/// Policies whose sandboxes are kept ready: those that somebody chose. One that is only reachable by its name starts on
-/// demand, because every ready sandbox holds memory.
-fn pooled(config: &Config, interpreters: &[(String, Arc<Policy>)]) -> Vec<Arc<Policy>> {
-    let mut pooled: Vec<Arc<Policy>> = Vec::new();
-    for (id, policy) in interpreters {
-        let chosen = id == SYSTEM_INTERPRETER || id == SYSTEM_BROWSER || config.interpreters.contains_key(id);
-        if chosen && policy.start == StartMode::Pool && !pooled.iter().any(|other| other.name == policy.name)
-        {
-            pooled.push(Arc::clone(policy));
-        }
-    }
-    pooled
-}
-
 /// The machine's memory in bytes, where the kernel says it.
 fn ram() -> Option<usize> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
@@ -427,6 +408,12 @@ impl From<LoopbackError> for Failure {
     }
 }
 
+impl From<ServedError> for Failure {
+    fn from(error: ServedError) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
 impl From<RegistryError> for Failure {
     fn from(error: RegistryError) -> Self {
         Self::new(error.to_string())
@@ -456,39 +443,5 @@ mod tests {
         assert!(check_open(true, [at("127.0.0.1:1"), at("0.0.0.0:2")]).is_err());
         assert!(check_open(true, [at("192.168.1.2:1"), None]).is_err());
         assert!(check_open(false, [at("192.168.1.2:1"), at("0.0.0.0:2")]).is_ok());
-    }
-
-    fn ids(config: &Config) -> Vec<String> {
-        let table = interpreters(config, &Policies::embedded()).unwrap();
-        table.into_iter().map(|(id, _)| id).collect()
-    }
-
-    #[test]
-    fn clients_choose_by_name_only_what_grants_no_more_than_the_default() {
-        let mut config = Config::default();
-        let has = |config: &Config, id: &str| ids(config).iter().any(|other| other == id);
-        assert!(has(&config, SYSTEM_INTERPRETER) && has(&config, "default") && has(&config, "strict"));
-        assert!(!has(&config, "public") && !has(&config, "ceiling"));
-        config.server.policies_by_name = ByName::All;
-        assert!(has(&config, "public") && !has(&config, "ceiling"));
-        config.server.policies_by_name = ByName::None;
-        config.interpreters.insert("mine".into(), crate::config::Interpreter { policy: "public".into() });
-        assert_eq!(ids(&config), [SYSTEM_BROWSER, SYSTEM_INTERPRETER, "mine"]);
-    }
-
-    #[test]
-    fn an_interpreter_of_an_unknown_policy_stops_the_server() {
-        let mut config = Config::default();
-        config.interpreters.insert("mine".into(), crate::config::Interpreter { policy: "nonsense".into() });
-        assert!(interpreters(&config, &Policies::embedded()).unwrap_err().message.contains("nonsense"));
-    }
-
-    #[test]
-    fn only_chosen_policies_are_kept_ready_and_each_once() {
-        let mut config = Config::default();
-        config.interpreters.insert("mine".into(), crate::config::Interpreter { policy: "default".into() });
-        let table = interpreters(&config, &Policies::embedded()).unwrap();
-        let names: Vec<_> = pooled(&config, &table).iter().map(|policy| policy.name.clone()).collect();
-        assert_eq!(names, ["browser-open", "default"]);
     }
 }

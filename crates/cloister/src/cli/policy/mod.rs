@@ -2,7 +2,9 @@
 
 mod diff;
 mod explain;
+mod learn;
 mod lint;
+mod reload;
 mod test;
 
 use super::Failure;
@@ -31,6 +33,10 @@ pub(crate) enum Command {
     Test(test::Args),
     /// Say what is legal and probably not meant
     Lint(lint::Args),
+    /// Propose the smallest policy under which a recorded run could have done what it did
+    Learn(learn::Args),
+    /// Have the running server read its policies again
+    Reload(reload::Args),
     /// Print the JSON Schema of policy files
     Schema,
 }
@@ -66,6 +72,8 @@ pub(crate) fn run(command: Command, out: Output) -> Result<ExitCode, Failure> {
         Command::Diff(args) => diff::run(&args, out),
         Command::Test(args) => test::run(&args, out),
         Command::Lint(args) => lint::run(&args, out),
+        Command::Learn(args) => learn::run(&args, out).map(|()| ExitCode::SUCCESS),
+        Command::Reload(args) => reload::run(args, out),
         Command::Schema => Ok(out.json(&cloister_core::policy::schema()).map(|()| ExitCode::SUCCESS)?),
     }
 }

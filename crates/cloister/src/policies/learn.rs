@@ -1,0 +1,271 @@
+//! From what a session did to the smallest policy under which it could have done it. A suggestion: what was recorded need not be what
+//! was meant, so what was refused is told and not granted.
+//!
+//! ```text
+//!   server's log (--log-format json) or audit log, line by line ─▶ Seen ─▶ TOML ─▶ loaded as any policy is
+//! ```
+
+use super::{Policies, PoliciesError};
+use crate::egress::question::{self, Answer};
+use cloister_core::policy::{NetworkMode, Policy, size_text};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+/// What was recorded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// Connections that were let through, by host and port.
+    pub(crate) reached: BTreeSet<(String, u16)>,
+    /// Connections that were refused, with the rule.
+    pub(crate) refused: BTreeMap<(String, u16), String>,
+    /// Bytes both ways.
+    pub(crate) bytes: u64,
+    /// Runtimes that ran code; empty if the record says nothing of calls.
+    pub(crate) runtimes: BTreeSet<String>,
+    /// Whether a shell command ran.
+    pub(crate) shell: bool,
+    /// Calls that the record tells of.
+    pub(crate) calls: usize,
+    /// Lines that were of use.
+    pub(crate) lines: usize,
+}
+
+impl Seen {
+    /// Takes one line in; `of` is the session or sandbox that counts, all if absent. Lines of other kinds are left out: a log holds
+    /// many.
+    pub(crate) fn take(&mut self, line: &str, of: Option<&str>) {
+        let Ok(line) = serde_json::from_str::<Value>(line) else { return };
+        let text = |name: &str| line.get(name).and_then(Value::as_str);
+        if of.is_some_and(|of| text("session") != Some(of) && text("sandbox") != Some(of)) {
+            return;
+        }
+        let used = match (text("target"), text("action")) {
+            (Some("egress"), _) => self.log(&line),
+            (_, Some(action)) => self.audit(action, &line),
+            _ => None,
+        };
+        self.lines += usize::from(used.is_some());
+    }
+
+    /// A line of the server's log with the target `egress`.
+    fn log(&mut self, line: &Value) -> Option<()> {
+        let host = line.get("host")?.as_str()?.trim_matches(['[', ']']).to_owned();
+        let port = u16::try_from(line.get("port")?.as_u64()?).ok()?;
+        match line.get("message")?.as_str()? {
+            "allowed" => drop(self.reached.insert((host, port))),
+            "refused" => {
+                let rule = line.get("rule").and_then(Value::as_str).unwrap_or_default();
+                self.refused.insert((host, port), rule.to_owned());
+            }
+            "ended" => {
+                let count = |name: &str| line.get(name).and_then(Value::as_u64).unwrap_or_default();
+                self.bytes = self.bytes.saturating_add(count("bytes_out")).saturating_add(count("bytes_in"));
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// A record of the audit log.
+    fn audit(&mut self, action: &str, line: &Value) -> Option<()> {
+        let detail = |name: &str| line.pointer(&format!("/detail/{name}"));
+        let destination = |text: &str| {
+            let (host, port) = text.rsplit(' ').next()?.rsplit_once(':')?;
+            Some((host.trim_matches(['[', ']']).to_owned(), port.parse::<u16>().ok()?))
+        };
+        match action {
+            "egress" => {
+                let to = destination(line.pointer("/untrusted/resource")?.as_str()?)?;
+                let count = |name: &str| detail(name).and_then(Value::as_u64).unwrap_or_default();
+                self.bytes = self.bytes.saturating_add(count("bytes_out")).saturating_add(count("bytes_in"));
+                self.reached.insert(to);
+            }
+            "denied" if detail("layer").and_then(Value::as_str) == Some("egress") => {
+                let to = destination(line.pointer("/untrusted/asked")?.as_str()?)?;
+                let rule = line.get("rule").and_then(Value::as_str).unwrap_or_default();
+                self.refused.insert(to, rule.to_owned());
+            }
+            "call" => {
+                self.calls += 1;
+                match detail("tool").and_then(Value::as_str)? {
+                    "executeCode" => {
+                        let language = detail("language").and_then(Value::as_str)?;
+                        let runtimes: &[&str] =
+                            if language == "python" { &["python"] } else { &["nodejs", "deno"] };
+                        self.runtimes.extend(runtimes.iter().map(|&name| name.to_owned()));
+                    }
+                    "executeCommand" | "startCommandExecution" => self.shell = true,
+                    _ => {}
+                }
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// The proposal as a file that the loader takes: under the installation's ceiling if that gives enough, else under none.
+    pub(crate) fn proposal(&self, policies: &Policies, source: &str) -> Result<String, PoliciesError> {
+        let loads = |text: &str| {
+            let mut policies = policies.clone();
+            policies.add("learned", "the proposal".to_owned(), text.to_owned());
+            policies.resolve("learned").map(drop)
+        };
+        let under = self.propose(source, Some("ceiling"));
+        if loads(&under).is_ok() {
+            return Ok(under);
+        }
+        let alone = self.propose(source, None);
+        loads(&alone).map(|()| alone)
+    }
+
+    fn propose(&self, source: &str, parent: Option<&str>) -> String {
+        let Self { reached, refused, bytes, runtimes, shell, calls, lines } = self;
+        let mut text =
+            format!("# Learned from {lines} lines of {source}. A suggestion: read it before you use it.\n");
+        for ((host, port), rule) in refused {
+            text.push_str(&format!("# Refused, and not in here: {}:{port} ({})\n", plain(host), plain(rule)));
+        }
+        text.push_str("description = \"learned from a recorded run\"\n");
+        match parent {
+            Some(parent) => text.push_str(&format!("extends = \"{parent}\"\n")),
+            None => text.push_str(
+                "# It extends nothing: it needs more than the ceiling of this installation gives.\n",
+            ),
+        }
+        let (mut domains, mut ranges, mut ports) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        for (host, port) in reached {
+            let allowed = match host.parse::<IpAddr>() {
+                Ok(address) => {
+                    ranges.insert(format!("{address}/{}", if address.is_ipv4() { 32 } else { 128 }))
+                }
+                // What the proxy would refuse under every policy was reached by the operator's leave, and needs no entry.
+                Err(_) => may_be_listed(host, *port) && domains.insert(host.clone()),
+            };
+            if allowed || host.parse::<IpAddr>().is_ok() || domains.contains(host) {
+                ports.insert(*port);
+            }
+        }
+        text.push_str("\n[network]\n");
+        if reached.is_empty() {
+            text.push_str("mode = \"none\"\n");
+        } else {
+            text.push_str(&format!("mode = \"allowlist\"\nallowed_domains = {}\n", list(&domains)));
+            if !ranges.is_empty() {
+                text.push_str(&format!("allowed_cidrs = {}\n", list(&ranges)));
+            }
+            let ports: Vec<_> = ports.iter().map(u16::to_string).collect();
+            text.push_str(&format!("ports = [{}]\n", ports.join(", ")));
+            let room = bytes.saturating_mul(2).max(1 << 20).checked_next_power_of_two().unwrap_or(1 << 50);
+            text.push_str(&format!("bytes = \"{}\"\n", size_text(room.min(1 << 50))));
+        }
+        if *calls > 0 {
+            text.push_str(&format!("\n[languages]\nruntimes = {}\nshell = {shell}\n", list(runtimes)));
+        }
+        text
+    }
+}
+
+/// Whether a list that names this host lets it through.
+fn may_be_listed(host: &str, port: u16) -> bool {
+    let mut network = Policy::built_in("").network;
+    network.mode = NetworkMode::Allowlist;
+    network.allowed_domains = vec![host.to_owned()];
+    network.ports = vec![port];
+    matches!(
+        question::ask(&network, &format!("{host}:{port}"), None).map(|verdict| verdict.answer),
+        Ok(Answer::Allowed(_))
+    )
+}
+
+fn list(items: &BTreeSet<String>) -> String {
+    let items: Vec<_> = items.iter().map(|item| format!("\"{}\"", plain(item))).collect();
+    format!("[{}]", items.join(", "))
+}
+
+/// Without anything that could end a text or a comment: logs hold what guests chose.
+fn plain(text: &str) -> String {
+    text.chars().filter(|c| c.is_ascii_alphanumeric() || "._-:*/".contains(*c)).take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOG: &[&str] = &[
+        r#"{"level":"INFO","message":"allowed","sandbox":"S1","host":"api.example.com","port":443,"rule":"network.mode","target":"egress"}"#,
+        r#"{"level":"INFO","message":"ended","sandbox":"S1","host":"api.example.com","port":443,"bytes_out":700000,"bytes_in":900000,"target":"egress"}"#,
+        r#"{"level":"INFO","message":"refused","sandbox":"S1","host":"evil.example","port":25,"rule":"network.ports","target":"egress"}"#,
+        r#"{"level":"INFO","message":"allowed","sandbox":"S2","host":"other.example","port":80,"rule":"network.mode","target":"egress"}"#,
+        r#"{"level":"INFO","message":"a session has started","target":"cloister_core"}"#,
+        "no JSON at all",
+    ];
+
+    const AUDIT: &[&str] = &[
+        r#"{"action":"egress","session":"A","resource":"host","detail":{"bytes_out":10,"bytes_in":20},"untrusted":{"resource":"files.example.com:443"}}"#,
+        r#"{"action":"denied","session":"A","rule":"network.allowed_domains","detail":{"layer":"egress"},"untrusted":{"asked":"a connection to x.example:443"}}"#,
+        r#"{"action":"call","session":"A","detail":{"tool":"executeCode","language":"python"}}"#,
+        r#"{"action":"call","session":"B","detail":{"tool":"executeCommand"}}"#,
+    ];
+
+    fn seen(lines: &[&str], of: Option<&str>) -> Seen {
+        let mut seen = Seen::default();
+        lines.iter().for_each(|line| seen.take(line, of));
+        seen
+    }
+
+    /// The policy that a proposal is.
+    fn loaded(seen: &Seen) -> Policy {
+        let mut policies = Policies::embedded();
+        let text = seen.proposal(&policies, "a test").unwrap();
+        policies.add("learned", "learned.toml".into(), text);
+        policies.resolve("learned").unwrap().policy
+    }
+
+    #[test]
+    fn a_log_becomes_the_smallest_policy_that_lets_its_connections_through() {
+        let seen = seen(LOG, Some("S1"));
+        assert_eq!(seen.lines, 3);
+        let policy = loaded(&seen);
+        assert_eq!(policy.network.allowed_domains, ["api.example.com"]);
+        assert_eq!((policy.network.ports.as_slice(), policy.network.bytes), ([443].as_slice(), 4 << 20));
+        assert!(
+            seen.proposal(&Policies::embedded(), "x")
+                .unwrap()
+                .contains("# Refused, and not in here: evil.example:25 (network.ports)")
+        );
+        let ask = |to: &str| question::ask(&policy.network, to, None).unwrap().answer;
+        assert_eq!(ask("api.example.com:443"), Answer::Allowed("network.allowed_domains"));
+        assert_eq!(ask("evil.example:443"), Answer::NotListed);
+    }
+
+    #[test]
+    fn an_audit_log_tells_of_calls_too() {
+        let policy = loaded(&seen(AUDIT, Some("A")));
+        assert_eq!(policy.network.allowed_domains, ["files.example.com"]);
+        assert_eq!(
+            (policy.languages.runtimes.as_slice(), policy.languages.shell),
+            (["python".to_owned()].as_slice(), false)
+        );
+        assert!(loaded(&seen(AUDIT, None)).languages.shell);
+    }
+
+    #[test]
+    fn a_session_that_connected_to_nothing_needs_no_network() {
+        assert_eq!(loaded(&Seen::default()).network.mode, NetworkMode::None);
+    }
+
+    #[test]
+    fn what_guests_chose_cannot_write_policy() {
+        let hostile = r#"{"message":"refused","host":"a\"\n[network]\nmode = \"open\"","port":1,"rule":"x\nshell = true","target":"egress"}"#;
+        let addresses = r#"{"message":"allowed","host":"[2606:4700::1]","port":443,"target":"egress"}"#;
+        let this = r#"{"message":"allowed","host":"localhost","port":8000,"target":"egress"}"#;
+        let policy = loaded(&seen(&[hostile, addresses, this], None));
+        assert_eq!(policy.network.mode, NetworkMode::Allowlist);
+        assert_eq!(policy.network.allowed_cidrs, ["2606:4700::1/128"]);
+        assert_eq!(
+            (policy.network.allowed_domains.len(), policy.network.ports.as_slice()),
+            (0, [443].as_slice())
+        );
+    }
+}
