@@ -9,6 +9,7 @@ mod attacks;
 mod documents;
 mod files;
 mod layers;
+mod schema;
 mod supply;
 mod tree;
 mod walls;
