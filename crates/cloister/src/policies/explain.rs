@@ -157,6 +157,7 @@ impl Explained {
 }
 
 const CODE_ONLY: &str = "a browser session runs no code";
+const ELSEWHERE: &str = "use an interpreter whose policy is on the tier `process`";
 
 fn run(runtime: Runtime) -> ToolCall {
     let language = match runtime {
@@ -179,14 +180,14 @@ fn call(policy: &Policy, call: &ToolCall) -> Ruled {
         let other = "start a session of a code interpreter".to_owned();
         return Ruled::no("tier", CODE_ONLY, Change::Other(other));
     }
+    let engine = unsupported(call).filter(|_| policy.tier == WASM_TIER);
     if let Some(refusal) = forbidden(policy, call) {
-        return Ruled::no(rule, refusal.message, Change::Toml(wanted));
+        // Where the engine cannot do it either, the field alone would not help.
+        let change = engine.map_or(Change::Toml(wanted), |_| Change::Other(ELSEWHERE.to_owned()));
+        return Ruled::no(rule, refusal.message, change);
     }
-    match unsupported(call).filter(|_| policy.tier == WASM_TIER) {
-        Some(why) => {
-            let other = "use an interpreter whose policy is on the tier `process`".to_owned();
-            Ruled::no("tier", why, Change::Other(other)).by("wasm engine")
-        }
+    match engine {
+        Some(why) => Ruled::no("tier", why, Change::Other(ELSEWHERE.to_owned())).by("wasm engine"),
         None => {
             let item = match call {
                 ToolCall::ExecuteCode { runtime, .. } => Some(runtime.name().to_owned()),
