@@ -6,6 +6,7 @@
 
 mod access;
 mod attacks;
+mod audit;
 mod auth;
 mod aws;
 mod browser;

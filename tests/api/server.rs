@@ -2,12 +2,13 @@
 
 use crate::keys::TestKeys;
 use bytes::Bytes;
+use cloister_core::audit::Desk;
 use cloister_core::policy::Policy;
 use cloister_core::session::Backends;
 use cloister_core::session::config::ManagerConfig;
 use cloister_core::session::interpreters::Interpreters;
 use cloister_core::session::manager::SessionManager;
-use cloister_core::testing::{FakeBackend, FakeBrowserBackend, MemoryRecordings, MemoryStore};
+use cloister_core::testing::{FakeBackend, FakeBrowserBackend, MemoryAudit, MemoryRecordings, MemoryStore};
 use cloister_gateway::{Auth, Gateway, GatewayConfig};
 use http_body_util::{BodyExt, Full};
 use hyper::{HeaderMap, Request, StatusCode};
@@ -36,6 +37,7 @@ pub struct Server {
     pub browsers: Arc<FakeBrowserBackend>,
     pub store: Arc<MemoryStore>,
     pub recordings: Arc<MemoryRecordings>,
+    pub audit: Arc<MemoryAudit>,
     shutdown: Option<oneshot::Sender<()>>,
     serving: Option<JoinHandle<std::io::Result<()>>>,
 }
@@ -133,6 +135,8 @@ impl Setup {
         let backends = backends.with_browsers(browsers.clone());
         let recordings = Arc::new(MemoryRecordings::default());
         let backends = backends.with_recordings(recordings.clone());
+        let audit = Arc::new(MemoryAudit::default());
+        let backends = backends.with_desk(Arc::new(Desk::new(audit.clone())));
         let manager = SessionManager::new(backends, store.clone(), interpreters, config);
         let mut config = GatewayConfig::new([7; 32]);
         config.drain = Duration::from_secs(5);
@@ -154,6 +158,7 @@ impl Setup {
             browsers,
             store,
             recordings,
+            audit,
             shutdown: Some(shutdown),
             serving: Some(serving),
         }

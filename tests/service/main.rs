@@ -15,5 +15,5 @@ mod egress;
 mod keys;
 mod limits;
 mod packages;
-mod secrets;
 mod policies;
+mod secrets;

@@ -282,6 +282,7 @@ impl Session {
                 Event::Stderr(bytes) => stderr.extend_from_slice(&bytes),
                 Event::Display(rich) => ran.displays.push(rich),
                 Event::Value(rich) => ran.value = Some(rich),
+                Event::Receipt(_) => {}
                 Event::Done(outcome) => match *outcome {
                     Outcome::Executed(execution) => ran.execution = execution,
                     other => panic!("a foreground call ended with {other:?}"),

@@ -50,7 +50,7 @@ const HOMES: [(&str, &[&str]); 21] = [
     // Signatures are verified at the door; secrets are derived where keys are issued; roots of engines are sealed.
     ("hmac", &["cloister", "cloister-gateway", "cloister-process"]),
     ("jsonwebtoken", &["cloister-gateway"]),
-    ("ring", &["cloister-gateway"]),
+    ("ring", &["cloister", "cloister-gateway"]),
     ("hyper", &["cloister", "cloister-gateway"]),
     ("hyper-util", &["cloister", "cloister-gateway"]),
     ("clap", &["cloister"]),

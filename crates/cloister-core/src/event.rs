@@ -2,6 +2,7 @@
 
 use crate::browser::action::ActionResult;
 use crate::browser::page::Performed;
+use crate::receipt::Receipt;
 use bytes::Bytes;
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ pub enum Event {
     Display(Rich),
     /// The value of a last bare expression.
     Value(Rich),
+    /// What the call used, changed and reached. Comes before the end; made by the session, not by a worker.
+    Receipt(Box<Receipt>),
     /// The end of the call.
     Done(Box<Outcome>),
 }
@@ -259,6 +262,8 @@ pub struct FileChange {
     pub size: u64,
     /// New, or there before.
     pub created: bool,
+    /// SHA-256 of the content, in hexadecimal digits; `None` for files above the tier's bounds.
+    pub digest: Option<String>,
 }
 
 /// A file's whole content.

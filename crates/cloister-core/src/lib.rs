@@ -23,6 +23,7 @@ pub mod lock;
 pub mod policy;
 pub mod quota;
 pub mod ready;
+pub mod receipt;
 pub mod recording;
 pub mod session;
 pub mod shelves;

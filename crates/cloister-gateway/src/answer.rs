@@ -8,6 +8,7 @@
 use bytes::Bytes;
 use cloister_core::error::Error;
 use cloister_core::event::{Ended, Event, Execution, LimitHit, Outcome, Rich, StateAfter};
+use cloister_core::receipt::Receipt;
 use cloister_core::session::invocation::Invocation;
 
 /// MIME types of pictures that are shown as pictures, best first.
@@ -26,6 +27,8 @@ pub(crate) struct Answer {
     pub(crate) displays: Vec<Rich>,
     /// The value of a last bare expression.
     pub(crate) value: Option<Rich>,
+    /// What the call used, changed and reached.
+    pub(crate) receipt: Option<Box<Receipt>>,
     /// The end.
     pub(crate) outcome: Outcome,
 }
@@ -38,6 +41,7 @@ pub(crate) async fn collect(mut invocation: Invocation) -> Result<Answer, Error>
     let mut output = Vec::new();
     let mut displays = Vec::new();
     let mut value = None;
+    let mut receipt = None;
     while let Some(event) = invocation.next().await {
         match event? {
             Event::Stdout(bytes) => {
@@ -56,8 +60,9 @@ pub(crate) async fn collect(mut invocation: Invocation) -> Result<Answer, Error>
                 push_line(&mut output, rich.get("text/plain"));
                 value = Some(rich);
             }
+            Event::Receipt(made) => receipt = Some(made),
             Event::Done(outcome) => {
-                return Ok(Answer { stdout, stderr, output, displays, value, outcome: *outcome });
+                return Ok(Answer { stdout, stderr, output, displays, value, receipt, outcome: *outcome });
             }
         }
     }

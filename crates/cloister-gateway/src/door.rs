@@ -39,7 +39,8 @@ pub(crate) async fn pass(State(gateway): State<Gateway>, mut request: Request, n
         // A panic must cost one request and leave a typed answer, not a connection that breaks off.
         Ok(()) => {
             let caller = request.extensions().get::<Caller>().cloned();
-            match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+            let origin = caller.as_ref().map(Caller::origin).unwrap_or_default();
+            match AssertUnwindSafe(origin.scope(next.run(request))).catch_unwind().await {
                 Ok(response) => match caller {
                     Some(caller) => cut_at_the_end_of_its_key(&gateway, &caller, response),
                     None => response,

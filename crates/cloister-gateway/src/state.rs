@@ -5,7 +5,7 @@ use crate::config::GatewayConfig;
 use cloister_core::session::manager::SessionManager;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::sleep;
 
 /// Mebibytes that request bodies may take at once, with what becomes of them on their way. Stops a few large
@@ -26,18 +26,33 @@ struct Inner {
     config: GatewayConfig,
     draining: watch::Sender<bool>,
     bodies: Arc<Semaphore>,
+    look_ups: Semaphore,
 }
 
 impl Gateway {
     /// A gateway to the sessions of `manager`.
     pub fn new(manager: Arc<SessionManager>, config: GatewayConfig) -> Self {
         let bodies = Arc::new(Semaphore::new(BODY_BUDGET));
-        Self { inner: Arc::new(Inner { manager, config, draining: watch::channel(false).0, bodies }) }
+        Self {
+            inner: Arc::new(Inner {
+                manager,
+                config,
+                draining: watch::channel(false).0,
+                bodies,
+                look_ups: Semaphore::new(1),
+            }),
+        }
     }
 
     /// From now on `/readyz` answers 503 and new requests are refused; those that run may finish.
     pub fn drain(&self) {
         self.inner.draining.send_replace(true);
+    }
+
+    /// A turn to look something up in files.
+    pub(crate) async fn look_up(&self) -> Option<SemaphorePermit<'_>> {
+        // Never closed, so there always is one.
+        self.inner.look_ups.acquire().await.ok()
     }
 
     pub(crate) fn is_draining(&self) -> bool {

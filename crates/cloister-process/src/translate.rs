@@ -77,7 +77,9 @@ pub(crate) fn execution(report: Report, traceback: &Bytes, measured: Measured, p
             (false, true) => StateAfter::Lost,
             (false, false) => StateAfter::Kept,
         },
-        files: files.map(|f| FileChange { path: f.path, size: f.size, created: f.created }).collect(),
+        files: files
+            .map(|f| FileChange { path: f.path, size: f.size, created: f.created, digest: None })
+            .collect(),
         files_truncated: report.files_truncated,
         usage: Usage {
             wall: Duration::from_micros(report.wall_us),

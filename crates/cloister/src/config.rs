@@ -27,6 +27,7 @@ mod quotas;
 
 pub(crate) use quotas::QuotasConfig;
 
+use crate::audit::{Limits, OnFailure};
 use cloister_gateway::{AccessMode, Role};
 use cloister_process::EngineRoom;
 use serde::Deserialize;
@@ -68,6 +69,29 @@ pub(crate) struct Config {
     pub(crate) policy: Bounds,
     /// What bounds the sessions of some tenants besides, by the tenant's name.
     pub(crate) tenants: BTreeMap<String, Bounds>,
+    /// The audit log.
+    pub(crate) audit: Audit,
+}
+
+/// `[audit]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Audit {
+    /// Whether sessions are not started, and keys not issued, while that cannot be recorded. Default true.
+    pub(crate) fail_closed: Option<bool>,
+    /// Mebibytes of one file, after which the next is begun. Default 64.
+    pub(crate) file_mib: Option<u64>,
+}
+
+impl Audit {
+    /// With the defaults put in.
+    pub(crate) fn limits(&self) -> Limits {
+        let default = Limits::default();
+        Limits {
+            file: self.file_mib.map_or(default.file, |mib| mib.max(1) << 20),
+            on_failure: if self.fail_closed.unwrap_or(true) { OnFailure::Close } else { OnFailure::GoOn },
+        }
+    }
 }
 
 /// `[access]`.

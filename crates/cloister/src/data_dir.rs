@@ -13,6 +13,8 @@
 //!     tls/                 0700   ca.key (0600) and ca.pem: the authority of the TLS door
 //!     endpoint.tls         0644   the URL of the TLS door, while a server has one
 //!     shim/                0700   for PYTHONPATH: points the SDK's browser client at the server
+//!     receipts.key         0600   signs receipts
+//!     audit/               0700   the audit log (audit/mod.rs)
 //!     sandboxes/           0700   one folder per sandbox
 //!     recordings/          0700   one folder per recorded browser session
 //! ```
@@ -134,6 +136,23 @@ impl DataDir {
         let path = self.path.join("keys.key");
         let bytes = read_or_create(&path, || random().map(|key| key.to_vec()))?;
         bytes.try_into().map_err(|_| DataDirError::Secret(path))
+    }
+
+    /// What signs receipts.
+    pub(crate) fn receipts_key(&self) -> Result<[u8; SECRET], DataDirError> {
+        let path = self.receipts_key_path();
+        let bytes = read_or_create(&path, || random().map(|key| key.to_vec()))?;
+        bytes.try_into().map_err(|_| DataDirError::Secret(path))
+    }
+
+    /// Where that is.
+    pub(crate) fn receipts_key_path(&self) -> PathBuf {
+        self.path.join("receipts.key")
+    }
+
+    /// Where the audit log is.
+    pub(crate) fn audit(&self) -> PathBuf {
+        self.path.join("audit")
     }
 
     /// Where the store of keys is.

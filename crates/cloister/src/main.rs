@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod audit;
 mod cli;
 mod client;
 mod config;
@@ -20,6 +21,7 @@ mod keys;
 mod locate;
 mod output;
 mod policies;
+mod receipts;
 mod recordings;
 mod registry;
 mod reload;

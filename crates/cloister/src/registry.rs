@@ -7,6 +7,7 @@ use crate::recordings::FileRecordings;
 use crate::served::Served;
 use cloister_browser::{BrowserConfig, ChromiumBackend};
 use cloister_core::Principal;
+use cloister_core::audit::Desk;
 use cloister_core::backend::Unavailable;
 use cloister_core::browser::BrowserHost;
 use cloister_core::egress::EgressFactory;
@@ -43,6 +44,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) recordings: FileRecordings,
     /// Targets on this machine that sessions with a network may reach.
     pub(crate) loopback: Loopback,
+    /// Where events and denials go.
+    pub(crate) desk: Arc<Desk>,
 }
 
 /// Why there are no backends.
@@ -72,6 +75,7 @@ pub(crate) struct Registry {
     browsers: Arc<ChromiumBackend>,
     egress: Arc<EgressProxy>,
     recordings: Arc<FileRecordings>,
+    desk: Arc<Desk>,
 }
 
 impl Registry {
@@ -119,6 +123,7 @@ impl Registry {
             browsers,
             egress,
             recordings: Arc::new(setup.recordings),
+            desk: setup.desk,
         })
     }
 
@@ -130,6 +135,7 @@ impl Registry {
             .with_code(Arc::<WasmBackend>::clone(&self.wasm))
             .with_browsers(Arc::<ChromiumBackend>::clone(&self.browsers))
             .with_recordings(Arc::<FileRecordings>::clone(&self.recordings))
+            .with_desk(Arc::clone(&self.desk))
     }
 
     /// Other system call lists and policies for what starts from now on, and ready sandboxes of those. Inside the runtime.

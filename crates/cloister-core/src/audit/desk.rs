@@ -8,11 +8,14 @@
 
 use super::{
     Action, Actor, Audit, AuditError, Decision, Event, EventId, Key, Method, NoAudit, Origin, Outcome,
+    Reached, Seen,
 };
 use crate::denial::{Denial, DenialId, Denials, Layer, Noted};
+use crate::error::Error;
 use crate::id::{Principal, SandboxId, SessionId};
 use crate::lock::lock;
 use crate::policy::PolicyRef;
+use crate::receipt::Signer;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -42,6 +45,7 @@ pub struct Attribution {
 /// Completes events, and gives denials their ids. One for a server; shared by all that record.
 pub struct Desk {
     audit: Arc<dyn Audit>,
+    signer: Option<Arc<dyn Signer>>,
     state: Mutex<State>,
 }
 
@@ -49,6 +53,7 @@ pub struct Desk {
 struct State {
     sandboxes: HashMap<SandboxId, Attribution>,
     windows: HashMap<Subject, Window>,
+    seen: HashMap<SessionId, Seen>,
     recent: HashMap<DenialId, Noted>,
     order: VecDeque<DenialId>,
     unnamed: u64,
@@ -89,12 +94,74 @@ impl fmt::Debug for Desk {
 impl Desk {
     /// One that writes to `audit`.
     pub fn new(audit: Arc<dyn Audit>) -> Self {
-        Self { audit, state: Mutex::default() }
+        Self { audit, signer: None, state: Mutex::default() }
+    }
+
+    /// The same, with receipts that are signed.
+    #[must_use]
+    pub fn signing(self, signer: Arc<dyn Signer>) -> Self {
+        Self { signer: Some(signer), ..self }
+    }
+
+    /// What signs receipts.
+    pub fn signer(&self) -> Option<&dyn Signer> {
+        self.signer.as_deref()
+    }
+
+    /// Records what must be on disk before its effect. An error means that the effect must not be.
+    pub async fn before(self: &Arc<Self>, event: Event) -> Result<EventId, Error> {
+        let event = self.complete(event);
+        let desk = Arc::clone(self);
+        match tokio::task::spawn_blocking(move || desk.audit.record(event)).await {
+            Ok(result) => Ok(result?),
+            Err(error) => Err(Error::internal("an event could not be recorded", error)),
+        }
+    }
+
+    /// Records what has happened whether or not it can be written.
+    pub fn after(&self, event: Event) {
+        let action = event.action.name();
+        if let Err(error) = self.record(event) {
+            let cause = error.source.to_string();
+            tracing::error!(action, %error, cause, "an event is not in the audit log");
+        }
+    }
+
+    /// The egress proxy has decided about a connection of a sandbox.
+    pub fn reached(&self, sandbox: &SandboxId, reached: Reached) {
+        let state = &mut *lock(&self.state);
+        if let Some(of) = state.sandboxes.get(sandbox)
+            && let Some(seen) = state.seen.get_mut(&of.session)
+        {
+            seen.reach(reached);
+        }
+    }
+
+    /// What a session reached and was refused since this was last asked.
+    pub fn seen(&self, session: &SessionId) -> Seen {
+        lock(&self.state).seen.get_mut(session).map(std::mem::take).unwrap_or_default()
+    }
+
+    fn complete(&self, mut event: Event) -> Event {
+        let Origin { actor, source } = Origin::current();
+        event.source = event.source.or(source);
+        event.actor = event.actor.or(actor);
+        if let Some(Attribution { session, owner, policy }) =
+            event.sandbox.as_ref().and_then(|sandbox| self.attribution(sandbox))
+        {
+            event.session = event.session.or(Some(session));
+            event.policy = event.policy.or(Some(policy));
+            let itself = Actor { principal: owner, key: None, method: Method::Session };
+            event.actor = event.actor.or(Some(itself));
+        }
+        event
     }
 
     /// A sandbox runs a session from now on.
     pub fn bind(&self, sandbox: &SandboxId, attribution: Attribution) {
-        lock(&self.state).sandboxes.insert(sandbox.clone(), attribution);
+        let state = &mut *lock(&self.state);
+        state.seen.entry(attribution.session.clone()).or_default();
+        state.sandboxes.insert(sandbox.clone(), attribution);
     }
 
     /// What a sandbox is for; `None` for one that no session has taken, or whose session is over.
@@ -107,6 +174,7 @@ impl Desk {
         let closed = {
             let mut state = lock(&self.state);
             state.sandboxes.retain(|_, attribution| attribution.session != *session);
+            state.seen.remove(session);
             state.windows.remove(&Subject::Session(session.clone()))
         };
         self.write_counts(closed);
@@ -121,35 +189,15 @@ impl Desk {
     fn write_counts(&self, windows: impl IntoIterator<Item = Window>) {
         for counted in windows.into_iter().flat_map(|window| window.denials.into_values()) {
             if counted.more > 0 {
-                self.write(event(Action::DenialsRepeated, &counted.noted).with(Key::Count, counted.more));
+                self.after(event(Action::DenialsRepeated, &counted.noted).with(Key::Count, counted.more));
             }
-        }
-    }
-
-    /// For what stands whether or not it can be written.
-    fn write(&self, event: Event) {
-        let action = event.action.name();
-        if let Err(error) = self.record(event) {
-            let cause = error.source.to_string();
-            tracing::error!(action, %error, cause, "an event is not in the audit log");
         }
     }
 }
 
 impl Audit for Desk {
-    fn record(&self, mut event: Event) -> Result<EventId, AuditError> {
-        let Origin { actor, source } = Origin::current();
-        event.source = event.source.or(source);
-        event.actor = event.actor.or(actor);
-        if let Some(Attribution { session, owner, policy }) =
-            event.sandbox.as_ref().and_then(|sandbox| self.attribution(sandbox))
-        {
-            event.session = event.session.or(Some(session));
-            event.policy = event.policy.or(Some(policy));
-            let itself = Actor { principal: owner, key: None, method: Method::Session };
-            event.actor = event.actor.or(Some(itself));
-        }
-        self.audit.record(event)
+    fn record(&self, event: Event) -> Result<EventId, AuditError> {
+        self.audit.record(self.complete(event))
     }
 
     fn denial(&self, id: &DenialId) -> Result<Option<Noted>, AuditError> {
@@ -174,11 +222,16 @@ impl Denials for Desk {
             if state.windows.get(&subject).is_some_and(|window| window.since.elapsed() >= WINDOW) {
                 closed = state.windows.remove(&subject);
             }
-            state.count(subject, denial)
+            let (noted, new) = state.count(subject, denial);
+            if let Some(seen) = noted.denial.session.as_ref().and_then(|session| state.seen.get_mut(session))
+            {
+                seen.refuse(&noted.id);
+            }
+            (noted, new)
         };
         self.write_counts(closed);
         if new {
-            self.write(event(Action::Denied, &noted));
+            self.after(event(Action::Denied, &noted));
         }
         noted
     }

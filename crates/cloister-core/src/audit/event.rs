@@ -275,11 +275,17 @@ keys! {
     /// The value in the rule or in the request that decided.
     Matched = "matched", Untrusted;
     /// Why, in words.
-    Why = "why", Own;
+    Why = "why", Untrusted;
     /// What would allow it.
-    How = "how", Own;
+    How = "how", Untrusted;
     /// How many.
     Count = "count", Own;
+    /// SHA-256 of the lines of the log that were cut off.
+    Torn = "torn", Own;
+    /// The number of a call within its session, from 0.
+    Number = "call", Own;
+    /// Files that a tool was asked for.
+    Paths = "paths", Untrusted;
     /// The tool that was called.
     Tool = "tool", Own;
     /// The language of the code.

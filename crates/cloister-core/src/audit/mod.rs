@@ -11,10 +11,12 @@
 mod desk;
 mod event;
 mod origin;
+mod seen;
 
 pub use desk::{Attribution, Desk};
 pub use event::{Action, Actor, Decision, Durability, Event, Key, Method, Outcome, Resource, Trust};
 pub use origin::Origin;
+pub use seen::{Passage, Reached, Seen};
 
 use crate::denial::{DenialId, Noted};
 use crate::error::{Error, Kind};

@@ -3,7 +3,7 @@
 //! ```text
 //!   Denial::new(layer, rule, asked, why, how) ──Denials::note──▶ Noted { id, … } ─┬─ text()  ▶ the guest's 403 page, the error
 //!                                                                                ├─ the record in the audit log
-//!                                                                                └─ GET /v1/denials/{id}, cloister policy explain
+//!                                                                                └─ GET /v1/denials/ID, cloister policy explain
 //! ```
 
 use crate::id::{Principal, SandboxId, SessionId, random_id};

@@ -8,6 +8,7 @@
 //! checked against them. Every `lower.rs` takes a `Policy` apart without `..`, so a new field cannot be forgotten there.
 
 mod ask;
+mod audit;
 mod check;
 mod defaults;
 pub mod describe;
@@ -24,6 +25,7 @@ mod trace;
 mod version;
 
 pub use ask::{Ask, Refused};
+pub use audit::{AuditLevel, AuditRules, Capture};
 pub use describe::Row;
 pub use fields::{FIELDS, Field, Kind, schema};
 pub use load::{LoadError, Problem, Resolved, Sources};

@@ -1,12 +1,14 @@
 //! One call as a task of its own: hand it to the worker, move its events into the log, and never wait for ever.
 
+use super::account::{Account, CallFacts};
 use super::invocation::{Log, no_answer};
 use super::refusal;
+use super::tally::{Ended, Tally};
 use super::worker::Worker;
 use crate::backend::InvokeError;
 use crate::command::ToolCall;
+use crate::error::Error;
 use crate::event::{Event, Outcome};
-use crate::id::SessionId;
 use crate::quota::Meter;
 use std::pin::pin;
 use std::sync::Arc;
@@ -25,6 +27,8 @@ pub(super) struct Plan {
     pub(super) deadline: Duration,
     /// When the worker must have answered in any case.
     pub(super) give_up: Duration,
+    /// What the log says of it.
+    pub(super) facts: CallFacts,
 }
 
 /// What a call says about its session.
@@ -40,35 +44,37 @@ pub(super) enum CallEnd {
 
 /// Carries a call out; when it returns, the log has an end, and what the call used is counted.
 pub(super) async fn carry_out(
-    session: SessionId,
+    account: Arc<Account>,
     worker: Worker,
     plan: Plan,
     log: Arc<Log>,
-    mut meter: Option<Meter>,
+    meter: Option<Meter>,
 ) -> CallEnd {
-    let name = plan.call.name();
+    let Plan { call, deadline, give_up, facts } = plan;
+    let name = call.name();
+    let mut answer = Answer { tally: Some(account.called(&call, facts).await), account, log, meter };
     let (sink, mut events) = mpsc::channel(EVENTS);
-    let mut answer = pin!(worker.invoke(plan.call, plan.deadline, sink));
-    let mut give_up = pin!(sleep(plan.give_up));
+    let mut invoked = pin!(worker.invoke(call, deadline, sink));
+    let mut given_up = pin!(sleep(give_up));
     let result = loop {
         // In this order, so that a worker that never stops talking cannot outrun the clock.
         tokio::select! {
             biased;
-            () = &mut give_up => {
-                log.fail(refusal::silent_worker(&session));
-                return CallEnd::Broken(format!("no answer to {name} after {:?}", plan.give_up));
+            () = &mut given_up => {
+                answer.fail(refusal::silent_worker(answer.account.session()));
+                return CallEnd::Broken(format!("no answer to {name} after {give_up:?}"));
             }
-            Some(event) = events.recv() => take(event, &log, &mut meter),
-            result = &mut answer => break result,
+            Some(event) = events.recv() => answer.append(event),
+            result = &mut invoked => break result,
         }
     };
     events.close();
     while let Some(event) = events.recv().await {
-        take(event, &log, &mut meter);
+        answer.append(event);
     }
     match result {
         Ok(()) => {
-            log.fail(no_answer());
+            answer.fail(no_answer());
             CallEnd::Fine
         }
         Err(error) => {
@@ -77,18 +83,56 @@ pub(super) async fn carry_out(
                 InvokeError::NotSupported(_) | InvokeError::Refused(_) => CallEnd::Fine,
                 InvokeError::Protocol(what) => CallEnd::Broken(what.clone()),
             };
-            log.fail(refusal::call_failed(&session, error));
+            answer.fail(refusal::call_failed(answer.account.session(), error));
             end
         }
     }
 }
 
-fn take(event: Event, log: &Log, meter: &mut Option<Meter>) {
-    if let (Some(meter), Event::Done(outcome)) = (meter, &event)
-        && let Outcome::Executed(execution) = outcome.as_ref()
-    {
-        // Where a tier cannot measure CPU time, a call counts by the time that it took.
-        meter.report(execution.usage.cpu.unwrap_or(execution.usage.wall));
+/// A call's log, and the receipt that goes into it before the end.
+struct Answer {
+    account: Arc<Account>,
+    /// Taken by the first end.
+    tally: Option<Tally>,
+    log: Arc<Log>,
+    meter: Option<Meter>,
+}
+
+/// The session has ended under the call, and its task with it.
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if let Some(tally) = self.tally.take() {
+            let error = refusal::broke_off("the call");
+            self.account.receipt(tally, Ended::Failed(&error));
+        }
     }
-    log.append(event);
+}
+
+impl Answer {
+    fn append(&mut self, event: Event) {
+        if let (Some(meter), Event::Done(outcome)) = (&mut self.meter, &event)
+            && let Outcome::Executed(execution) = outcome.as_ref()
+        {
+            // Where a tier cannot measure CPU time, a call counts by the time that it took.
+            meter.report(execution.usage.cpu.unwrap_or(execution.usage.wall));
+        }
+        if let Some(tally) = &mut self.tally {
+            tally.count(&event);
+        }
+        if let Event::Done(outcome) = &event
+            && let Some(tally) = self.tally.take()
+        {
+            let receipt = self.account.receipt(tally, Ended::Answered(outcome));
+            self.log.append(Event::Receipt(Box::new(receipt)));
+        }
+        self.log.append(event);
+    }
+
+    fn fail(&mut self, error: Error) {
+        if let Some(tally) = self.tally.take() {
+            // The answer is an error and has no place for it: it is in the audit log.
+            self.account.receipt(tally, Ended::Failed(&error));
+        }
+        self.log.fail(error);
+    }
 }

@@ -9,6 +9,7 @@
 //! Everything that may take time is a task in `work`, whose result comes back as one more event. A call that never ends
 //! therefore cannot keep a session from being stopped.
 
+use super::account::{Account, CallFacts};
 use super::calls::{self, CallEnd, Plan};
 use super::counted::Counted;
 use super::invocation::{Invocation, Log};
@@ -19,6 +20,7 @@ use super::refusal;
 use super::state::{Admission, CallId, Lane, Phase, State, StopStep};
 use super::worker::{Order, Worker};
 use super::{EndReason, InvokeOptions, ManagerConfig, SessionRecord, Status};
+use crate::audit::Origin;
 use crate::backend::{StartError, StopReport};
 use crate::browser::Step;
 use crate::command::ToolCall;
@@ -41,7 +43,12 @@ const CAUSE: usize = 500;
 #[derive(Debug)]
 pub(super) enum Request {
     /// Make a call, or attach to the one with the same invocation id. The policy has allowed it.
-    Invoke { call: ToolCall, options: InvokeOptions, reply: oneshot::Sender<Result<Invocation, Error>> },
+    Invoke {
+        call: ToolCall,
+        options: InvokeOptions,
+        origin: Origin,
+        reply: oneshot::Sender<Result<Invocation, Error>>,
+    },
     /// End; answered when nothing is left.
     Stop { reason: EndReason, reply: oneshot::Sender<SessionRecord> },
 }
@@ -81,6 +88,7 @@ struct Call {
 pub(super) struct Birth {
     pub(super) record: SessionRecord,
     pub(super) policy: Arc<Policy>,
+    pub(super) account: Arc<Account>,
     pub(super) order: Order,
     pub(super) store: Arc<dyn Store>,
     pub(super) config: Arc<ManagerConfig>,
@@ -99,6 +107,7 @@ struct Driver {
     id: SessionId,
     record: SessionRecord,
     policy: Arc<Policy>,
+    account: Arc<Account>,
     store: Arc<dyn Store>,
     config: Arc<ManagerConfig>,
     counted: Counted,
@@ -123,8 +132,20 @@ struct Driver {
 impl Birth {
     /// Starts the driver as a task of its own, and with it the session.
     pub(super) fn spawn(self) {
-        let Self { record, policy, order, store, config, counted, expires, place, requests, view, starter } =
-            self;
+        let Self {
+            record,
+            policy,
+            account,
+            order,
+            store,
+            config,
+            counted,
+            expires,
+            place,
+            requests,
+            view,
+            starter,
+        } = self;
         let mut driver = Driver {
             id: record.id.clone(),
             state: State::new(config.max_queued, config.max_concurrent),
@@ -141,6 +162,7 @@ impl Birth {
             farewell: None,
             record,
             policy,
+            account,
             store,
             config,
             counted,
@@ -180,8 +202,8 @@ impl Driver {
     /// The one function that changes the state. It never waits.
     fn apply(&mut self, happened: Happened) {
         match happened {
-            Happened::Asked(Request::Invoke { call, options, reply }) => {
-                let _ = reply.send(self.invoke(call, options));
+            Happened::Asked(Request::Invoke { call, options, origin, reply }) => {
+                let _ = reply.send(self.invoke(call, options, origin));
             }
             Happened::Asked(Request::Stop { reason, reply }) => {
                 self.stoppers.push(reply);
@@ -197,7 +219,12 @@ impl Driver {
         }
     }
 
-    fn invoke(&mut self, call: ToolCall, options: InvokeOptions) -> Result<Invocation, Error> {
+    fn invoke(
+        &mut self,
+        call: ToolCall,
+        options: InvokeOptions,
+        origin: Origin,
+    ) -> Result<Invocation, Error> {
         if let Some(invocation) = &options.invocation_id {
             match self.ledger.look(invocation, &options.fingerprint, Instant::now()) {
                 Known::Answer(log) => return Ok(Invocation::of(log)),
@@ -225,7 +252,9 @@ impl Driver {
 
         let limit = self.policy.time.call;
         let deadline = options.timeout.map_or(limit, |wanted| wanted.min(limit));
-        let plan = Plan { call, deadline, give_up: deadline + self.policy.time.grace + self.config.backstop };
+        let give_up = deadline + self.policy.time.grace + self.config.backstop;
+        let facts = CallFacts { number: id, invocation: options.invocation_id.clone(), origin };
+        let plan = Plan { call, deadline, give_up, facts };
         let log = Log::new(self.config.call_bytes);
         if let Some(invocation) = &options.invocation_id {
             self.ledger.begin(invocation.clone(), options.fingerprint, Arc::clone(&log));
@@ -241,10 +270,10 @@ impl Driver {
     fn run_call(&mut self, id: CallId) {
         let (Some(call), Some(worker)) = (self.calls.get_mut(&id), &self.worker) else { return };
         let Some(plan) = call.plan.take() else { return };
-        let (session, worker, log) = (self.id.clone(), worker.clone(), Arc::clone(&call.log));
+        let (account, worker, log) = (Arc::clone(&self.account), worker.clone(), Arc::clone(&call.log));
         let meter = self.counted.meter(&plan.call);
         self.task(Duty::Call(id), async move {
-            Happened::CallEnded(id, calls::carry_out(session, worker, plan, log, meter).await)
+            Happened::CallEnded(id, calls::carry_out(account, worker, plan, log, meter).await)
         });
     }
 
@@ -277,6 +306,7 @@ impl Driver {
             self.take_down(reason);
             return;
         }
+        self.account.ready(&worker);
         records::bind_later(&self.store, &self.id, worker.sandbox());
         self.task(Duty::Watch, async move { Happened::WorkerExited(worker.exited().await) });
         // Published first: who hears that it is up may look at once.
@@ -352,6 +382,7 @@ impl Driver {
         self.record.ended = Some(reason);
         self.record.updated = at;
         self.worker = None;
+        self.account.ended(reason, self.record.cause.as_deref());
     }
 
     fn task_died(&mut self, duty: Duty, error: JoinError) {

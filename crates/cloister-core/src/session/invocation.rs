@@ -13,6 +13,7 @@ use crate::browser::page::{Given, Performed};
 use crate::error::{Error, Kind};
 use crate::event::{Event, LimitHit, Outcome, Rich};
 use crate::lock::lock;
+use crate::receipt::Receipt;
 use bytes::Bytes;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
@@ -171,6 +172,7 @@ fn weight(event: &Event) -> usize {
         + match event {
             Event::Stdout(data) | Event::Stderr(data) => data.len(),
             Event::Display(value) | Event::Value(value) => rich(value),
+            Event::Receipt(receipt) => receipt_bytes(receipt),
             Event::Done(outcome) => match outcome.as_ref() {
                 Outcome::Executed(execution) => {
                     let error = execution.error.as_ref().map_or(0, |e| e.message.len() + e.traceback.len());
@@ -196,6 +198,12 @@ fn weight(event: &Event) -> usize {
                 Outcome::Failed { message } => message.len(),
             },
         }
+}
+
+/// The memory that a receipt holds, near enough: its files and destinations.
+fn receipt_bytes(receipt: &Receipt) -> usize {
+    let items = |name: &str| receipt.payload[name].as_array().map_or(0, Vec::len);
+    1024 + (items("files") + items("egress")) * 256
 }
 
 /// The memory that the result of one page action holds; JSON counts as its text.

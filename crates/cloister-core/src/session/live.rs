@@ -1,5 +1,6 @@
 //! The table of live sessions: who may see which, how many there may be, and the door that closes at shutdown.
 
+use super::account::Account;
 use super::driver::Request;
 use super::owner;
 use super::refusal;
@@ -22,6 +23,7 @@ pub(super) struct Handle {
     pub(super) key: String,
     pub(super) owner: Principal,
     pub(super) policy: Arc<Policy>,
+    pub(super) account: Arc<Account>,
     pub(super) requests: mpsc::Sender<Request>,
     pub(super) view: watch::Receiver<View>,
 }

@@ -3,6 +3,7 @@
 //! A live session is a driver task behind a channel; the manager finds it, checks whose it is, and passes the request on.
 //! "Belongs to somebody else" and "never existed" get the same answer, by the same code.
 
+use super::account;
 use super::backends::Backends;
 use super::driver::Request;
 use super::interpreters::Interpreters;
@@ -17,7 +18,7 @@ use super::{
     EndReason, ForkSession, InvokeOptions, ListQuery, ManagerConfig, Page, SessionKind, SessionRecord,
     StartSession, Status, counted, recordings, records, refusal,
 };
-use crate::audit::Desk;
+use crate::audit::{Desk, Origin};
 use crate::browser::{Browser, Engine, StartBrowser, StreamStatus};
 use crate::command::ToolCall;
 use crate::error::{Error, Kind};
@@ -117,18 +118,20 @@ impl SessionManager {
     /// Marks the sessions that a former server left without an end as lost, drops records that are too old, and returns
     /// the ids of the lost. What is left of their sandboxes is the backends' to clean.
     pub async fn reconcile(&self) -> Result<Vec<SessionId>, Error> {
-        let stale: Vec<SessionId> = records::ask(self.store(), |store| store.live())
+        let stale: Vec<(SessionId, Principal)> = records::ask(self.store(), |store| store.live())
             .await?
             .into_iter()
-            .map(|session| session.record.id)
-            .filter(|id| self.starter.live.find(id).is_none())
+            .map(|session| (session.record.id, session.owner))
+            .filter(|(id, _)| self.starter.live.find(id).is_none())
             .collect();
         let now = SystemTime::now();
-        let lost = records::ask(self.store(), move |store| {
-            stale.iter().try_for_each(|id| store.terminate(id, EndReason::Lost, None, now))?;
+        let ended = records::ask(self.store(), move |store| {
+            stale.iter().try_for_each(|(id, _)| store.terminate(id, EndReason::Lost, None, now))?;
             Ok(stale)
         })
         .await?;
+        ended.iter().for_each(|(id, owner)| account::lost(self.desk(), id, owner));
+        let lost = ended.into_iter().map(|(id, _)| id).collect();
         self.prune().await?;
         let (book, first) = (&self.starter.book, self.starter.book.first_slot());
         recordings::count(&self.starter.backends, self.store(), book).await?;
@@ -253,10 +256,11 @@ impl SessionManager {
         key: Option<&str>,
         id: &SessionId,
     ) -> Result<SessionRecord, Error> {
-        if let Some(handle) = self.live_of(who, key, id)
-            && let Some(record) = ask_to_stop(&handle, EndReason::Stopped).await
-        {
-            return Ok(record);
+        if let Some(handle) = self.live_of(who, key, id) {
+            handle.account.stopping().await;
+            if let Some(record) = ask_to_stop(&handle, EndReason::Stopped).await {
+                return Ok(record);
+            }
         }
         Ok(self.stored(who, key, id).await?.record)
     }
@@ -285,11 +289,14 @@ impl SessionManager {
             if !takes(handle.policy.kind(), &call) {
                 return Err(refusal::other_kind(id, handle.policy.kind(), call.name()));
             }
-            if let Some(refused) = refusal::forbidden(&handle.policy, &call) {
-                return Err(refused);
+            if let Some(denial) = refusal::forbidden(&handle.policy, &call) {
+                return Err(handle.account.refused(denial));
             }
             let (reply, answer) = oneshot::channel();
-            let sent = handle.requests.send(Request::Invoke { call, options, reply }).await;
+            let sent = handle
+                .requests
+                .send(Request::Invoke { call, options, origin: Origin::current(), reply })
+                .await;
             if let (Ok(()), Ok(result)) = (sent, answer.await) {
                 return result;
             }

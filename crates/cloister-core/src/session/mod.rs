@@ -5,6 +5,7 @@
 //!     └──────────────────────────── failed ───────────────────────────────────────────────▲
 //! ```
 
+mod account;
 pub mod backends;
 mod calls;
 pub mod config;
@@ -21,6 +22,7 @@ mod records;
 mod refusal;
 mod start;
 mod state;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod tokens;

@@ -4,6 +4,7 @@ use super::state::Refusal;
 use super::{EndReason, SessionKind};
 use crate::backend::{InvokeError, StartError};
 use crate::command::ToolCall;
+use crate::denial::{Denial, Layer};
 use crate::error::{Error, Field, Kind, Reason};
 use crate::id::SessionId;
 use crate::policy::narrow::Beyond;
@@ -194,27 +195,39 @@ pub(super) fn mismatched_token() -> Error {
 }
 
 /// The refusal of a call that the policy does not allow; `None` if it does.
-pub fn forbidden(policy: &Policy, call: &ToolCall) -> Option<Error> {
+pub fn forbidden(policy: &Policy, call: &ToolCall) -> Option<Denial> {
     let name = &policy.name;
-    let text = match call {
+    let (rule, asked, why, how, matched) = match call {
         ToolCall::ExecuteCode { runtime, .. } => {
             let runtime = runtime.name();
             if policy.languages.runtimes.iter().any(|r| r == runtime) {
                 return None;
             }
             let allowed = policy.languages.runtimes.join(", ");
-            format!(
-                "policy `{name}` does not allow the runtime {runtime} (languages.runtimes allows: {allowed})"
+            (
+                "languages.runtimes",
+                format!("code for the runtime {runtime}"),
+                format!(
+                    "policy `{name}` does not allow the runtime {runtime} (languages.runtimes allows: {allowed})"
+                ),
+                format!("add \"{runtime}\" to languages.runtimes in the session's policy"),
+                allowed,
             )
         }
         ToolCall::ExecuteCommand { .. } | ToolCall::StartCommandExecution { .. }
             if !policy.languages.shell =>
         {
-            format!("policy `{name}` does not allow shell commands (languages.shell = false)")
+            (
+                "languages.shell",
+                "a shell command".to_owned(),
+                format!("policy `{name}` does not allow shell commands (languages.shell = false)"),
+                "set languages.shell = true in the session's policy".to_owned(),
+                "false".to_owned(),
+            )
         }
         _ => return None,
     };
-    Some(Error::new(Kind::AccessDenied, text))
+    Some(Denial::new(Layer::Policy, rule, asked, why, how).matched(matched))
 }
 
 /// What the caller hears of a start that failed. The whole story goes to the log.

@@ -8,6 +8,7 @@
 //!                                                        └─ failed ─▶ Store::forget
 //! ```
 
+use super::account::Account;
 use super::backends::{Backends, Tier};
 use super::counted::Counted;
 use super::driver::Birth;
@@ -18,8 +19,10 @@ use super::state::{Phase, Refusal};
 use super::tokens::{Claim, Tokens};
 use super::worker::Order;
 use super::{
-    Interpreters, ManagerConfig, SessionKind, SessionRecord, StartSession, Status, recordings, records,
+    EndReason, Interpreters, ManagerConfig, SessionKind, SessionRecord, StartSession, Status, recordings,
+    records,
 };
+use crate::audit::Origin;
 use crate::error::Error;
 use crate::id::{Principal, SandboxId, SessionId};
 use crate::policy::Policy;
@@ -143,11 +146,12 @@ impl Starter {
         let order = Order::new(tier, Arc::clone(&policy), life, who.clone(), &request).copying(copy_of);
         let id = SessionId::random()
             .map_err(|error| Error::internal("the server's random source failed", error.to_string()))?;
+        let account = Account::new(self.backends.desk(), &id, &who, &policy);
         let (created, expires) = (SystemTime::now(), Instant::now() + ttl);
         let record = SessionRecord {
             id: id.clone(),
-            interpreter: request.interpreter,
-            name: request.name,
+            interpreter: request.interpreter.clone(),
+            name: request.name.clone(),
             status: Status::Ready,
             ended: None,
             cause: None,
@@ -162,7 +166,7 @@ impl Starter {
             key: request.key.clone(),
             owner: who.clone(),
             sandbox: None,
-            client_token: request.client_token,
+            client_token: request.client_token.clone(),
             fingerprint: request.fingerprint,
         };
 
@@ -176,9 +180,10 @@ impl Starter {
             browser: request.browser.clone(),
         });
         let handle = Arc::new(Handle {
-            key: request.key,
+            key: request.key.clone(),
             owner: who.clone(),
             policy: Arc::clone(&policy),
+            account: Arc::clone(&account),
             requests: asking,
             view: watching,
         });
@@ -188,10 +193,27 @@ impl Starter {
             NoPlace::Server(error) => error,
             NoPlace::Quota(up) => up.error(self.backends.desk(), "a session"),
         })?;
-        records::ask(&self.store, move |store| store.insert(&stored)).await?;
+        // Both written before the backend hears of it; at once, because each waits for its turn.
+        let (noted, inserted) = tokio::join!(
+            account.starting(&request, ttl),
+            records::ask(&self.store, move |store| store.insert(&stored)),
+        );
+        match (noted, inserted) {
+            (Ok(()), Ok(())) => {}
+            (Err(error), Ok(())) => return Err(self.forgotten(id, error).await),
+            (noted, Err(error)) => {
+                if noted.is_ok() {
+                    account.ended(EndReason::Failed, None);
+                }
+                return Err(error);
+            }
+        }
         let order = match recordings::begin(&self.backends, &policy, &id).await {
             Ok(recording) => order.recorded(recording),
-            Err(error) => return Err(self.forgotten(id, error).await),
+            Err(error) => {
+                account.ended(EndReason::Failed, None);
+                return Err(self.forgotten(id, error).await);
+            }
         };
 
         let (starter, answer) = oneshot::channel();
@@ -203,8 +225,21 @@ impl Starter {
             store: Arc::clone(&store),
             recordings: recorded.and_then(|_| self.backends.recordings()),
         };
-        Birth { record, policy, order, store, config, counted, expires, place, requests, view, starter }
-            .spawn();
+        Birth {
+            record,
+            policy,
+            account,
+            order,
+            store,
+            config,
+            counted,
+            expires,
+            place,
+            requests,
+            view,
+            starter,
+        }
+        .spawn();
         let result = answer.await.unwrap_or_else(|_| Err(refusal::broke_off("the start of the session")));
         match result {
             Ok(record) => Ok(record),
@@ -258,7 +293,7 @@ struct NotForgotten {
 async fn detached(
     work: impl Future<Output = Result<SessionRecord, Error>> + Send + 'static,
 ) -> Result<SessionRecord, Error> {
-    match tokio::spawn(work).await {
+    match tokio::spawn(Origin::current().scope(work)).await {
         Ok(result) => result,
         Err(error) => Err(refusal::broke_off("the start of the session").with_source(error)),
     }

@@ -229,7 +229,7 @@ impl FakeInterpreter {
                 let path = tidy(&path);
                 let (size, data) = (text.len() as u64, Bytes::from(text));
                 let created = lock(&self.world.files).insert(path.clone(), data).is_none();
-                done.files.push(FileChange { path, size, created });
+                done.files.push(FileChange { path, size, created, digest: None });
             }
             Command::Cat(path) => {
                 let data = lock(&self.world.files).get(&tidy(&path)).cloned();

@@ -110,7 +110,8 @@ pub(crate) fn events(answer: Answer, options: Options<'_>) -> Vec<Bytes> {
 }
 
 fn build(answer: Answer, options: Options<'_>) -> ToolResult {
-    let Answer { stdout, stderr, output: _, displays, value, outcome } = answer;
+    // The service model has no word for a receipt: for these clients it is in the audit log.
+    let Answer { stdout, stderr, output: _, displays, value, receipt: _, outcome } = answer;
     match outcome {
         Outcome::Executed(execution) => {
             let streams = (lossy(&stdout), lossy(&stderr));

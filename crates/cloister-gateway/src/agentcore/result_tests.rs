@@ -11,7 +11,15 @@ const OPTIONS: Options<'static> =
     Options { figures: true, files: true, text: true, files_url: "/v1/sessions/S/files" };
 
 fn answer(outcome: Outcome) -> Answer {
-    Answer { stdout: vec![], stderr: vec![], output: vec![], displays: vec![], value: None, outcome }
+    Answer {
+        stdout: vec![],
+        stderr: vec![],
+        output: vec![],
+        displays: vec![],
+        value: None,
+        receipt: None,
+        outcome,
+    }
 }
 
 fn ran(stdout: &str, stderr: &str, execution: Execution) -> Answer {
@@ -133,7 +141,7 @@ fn warnings_are_shown_when_there_is_nothing_else() {
 #[test]
 fn figures_and_files_follow_the_text_unless_the_policy_turns_them_off() {
     let execution = || Execution {
-        files: vec![FileChange { path: "out/plot.png".into(), size: 9, created: true }],
+        files: vec![FileChange { path: "out/plot.png".into(), size: 9, created: true, digest: None }],
         ..Execution::default()
     };
     let shown = || Answer { displays: vec![png()], ..ran("t\n", "", execution()) };

@@ -14,6 +14,7 @@ mod tests;
 
 use super::{Caller, Role};
 use cloister_core::Principal;
+use cloister_core::audit::Method as Shown;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::{Map, Value};
@@ -157,6 +158,7 @@ impl Issuer {
             principal: Principal { tenant, name },
             roles,
             key: None,
+            method: Shown::Token,
             source: None,
             expires: Some(claims["exp"].as_u64().or_else(|| claims["exp"].as_f64().map(|at| at as u64))?),
         })

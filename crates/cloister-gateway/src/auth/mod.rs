@@ -41,6 +41,7 @@ use axum::body::{Body, HttpBody as _};
 use axum::extract::Request;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use cloister_core::Principal;
+use cloister_core::audit::{Actor, Method as Shown, Origin};
 use cloister_core::error::{Error, Kind};
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
@@ -69,6 +70,8 @@ pub(crate) struct Caller {
     pub(crate) roles: Vec<Role>,
     /// The key that vouches for it, by which a connection that lasts is looked at again.
     pub(crate) key: Option<String>,
+    /// How it showed who it is.
+    pub(crate) method: Shown,
     /// When the credential ends, in seconds since 1970.
     pub(crate) expires: Option<u64>,
     /// Where its request comes from, if that is known.
@@ -78,13 +81,25 @@ pub(crate) struct Caller {
 impl Caller {
     /// Everybody, where no credential is needed.
     pub(crate) fn local() -> Self {
-        let principal = Principal::local();
-        Self { principal, roles: vec![Role::Admin], key: None, expires: None, source: None }
+        Self {
+            principal: Principal::local(),
+            roles: vec![Role::Admin],
+            key: None,
+            method: Shown::None,
+            expires: None,
+            source: None,
+        }
     }
 
-    fn of(grant: Grant) -> Self {
+    fn of(grant: Grant, method: Shown) -> Self {
         let Grant { id, principal, roles, expires } = grant;
-        Self { principal, roles, key: Some(id), expires, source: None }
+        Self { principal, roles, key: Some(id), method, expires, source: None }
+    }
+
+    /// As records name it.
+    pub(crate) fn origin(&self) -> Origin {
+        let actor = Actor { principal: self.principal.clone(), key: self.key.clone(), method: self.method };
+        Origin { actor: Some(actor), source: self.source.map(|address| address.to_string()) }
     }
 }
 
@@ -203,7 +218,7 @@ pub(crate) fn still_good(auth: &Auth, caller: &Caller) -> bool {
 /// The caller for whom a key vouches by its id: the maker of a link.
 pub(crate) fn vouched(auth: &Auth, key: &str) -> Result<Option<Caller>, Error> {
     let Auth::On(keys) = auth else { return Ok(None) };
-    Ok(live(keys.grant(key), now())?.map(Caller::of))
+    Ok(live(keys.grant(key), now())?.map(|grant| Caller::of(grant, Shown::Link)))
 }
 
 fn live(found: Result<Option<Grant>, Error>, now: u64) -> Result<Option<Grant>, Error> {
@@ -225,7 +240,7 @@ fn bearer(keys: &dyn Keys, presented: &str, now: u64) -> Result<Caller, Denied> 
     // hash says nothing by its time, because nobody can choose a hash that shares a prefix with another.
     let digest = Sha256::digest(presented.as_bytes()).into();
     let grant = live(keys.bearer(&digest), now)?.ok_or_else(Denied::credential)?;
-    Ok(Caller::of(grant))
+    Ok(Caller::of(grant, Shown::Bearer))
 }
 
 fn presigned_caller(keys: &dyn Keys, request: &Request, now: u64) -> Result<Caller, Denied> {
@@ -257,14 +272,14 @@ async fn signed_caller(
         let target = sigv4::Target::of(request.method(), request.uri(), request.headers());
         verified(claim, &key, &target, payload.text())?;
         if matches!(payload, sigv4::Payload::Unsigned) {
-            return Ok(Caller::of(key.grant));
+            return Ok(Caller::of(key.grant, Shown::Signature));
         }
     }
     let hash = hash_of_body(gateway, request).await?;
     match declared {
         // The signature covers the declared hash, so it is enough that the body has it.
         Some(payload) if payload.text() != hash => Err(Denied::credential()),
-        Some(_) => Ok(Caller::of(key.grant)),
+        Some(_) => Ok(Caller::of(key.grant, Shown::Signature)),
         None => {
             let target = sigv4::Target::of(request.method(), request.uri(), request.headers());
             verified(claim, &key, &target, &hash)
@@ -300,7 +315,7 @@ fn verified(
     payload: &str,
 ) -> Result<Caller, Denied> {
     if claim.verify(key.secret(), target, payload)? {
-        Ok(Caller::of(key.grant.clone()))
+        Ok(Caller::of(key.grant.clone(), Shown::Signature))
     } else {
         Err(Denied::credential())
     }

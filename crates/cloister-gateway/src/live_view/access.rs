@@ -19,6 +19,7 @@ use crate::state::Gateway;
 use crate::wire_error::Refusal;
 use axum::extract::Request;
 use cloister_core::SessionId;
+use cloister_core::audit::Method;
 use cloister_core::error::{Error, Kind};
 
 /// Which of the paths.
@@ -135,7 +136,7 @@ fn linked(
         Rights::Control => Role::User,
         Rights::View => Role::Viewer,
     };
-    Ok(Some((Caller { roles: vec![role], ..maker }, rights)))
+    Ok(Some((Caller { roles: vec![role], method: Method::Link, ..maker }, rights)))
 }
 
 /// The maker of a link, if its key still vouches for it.

@@ -75,7 +75,7 @@ pub(crate) struct Subject<'a> {
 impl<'a> Subject<'a> {
     /// Of a session of the caller's.
     pub(crate) fn of(caller: &'a Caller, session: &'a SessionId) -> Self {
-        let Caller { principal: who, key, expires, roles: _, source: _ } = caller;
+        let Caller { principal: who, key, expires, roles: _, method: _, source: _ } = caller;
         Self { who, key: key.as_deref(), until: expires.filter(|_| key.is_none()), session }
     }
 }

@@ -1,9 +1,11 @@
 //! Native errors: `{"error":{"kind","message","fields"}}`, with the statuses of the AWS door.
 
+use crate::timestamp::iso8601;
 use crate::wire_error::{Refusal, row};
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
+use cloister_core::denial::{Denial, Noted};
 use cloister_core::error::{Error, Kind};
 use serde_json::{Value, json};
 
@@ -44,7 +46,29 @@ pub(crate) fn response(refusal: &Refusal) -> Response<Body> {
 pub(super) fn body(error: &Error) -> Value {
     let fields: Vec<_> =
         error.fields.iter().map(|field| json!({ "name": field.name, "message": field.message })).collect();
-    json!({ "kind": row(error.kind).native, "message": error.message, "fields": fields })
+    let mut body = json!({ "kind": row(error.kind).native, "message": error.message, "fields": fields });
+    if let Some(noted) = &error.denial {
+        body["denial"] = denial(noted);
+    }
+    body
+}
+
+/// A denial, as answers and `GET /v1/denials/{denial}` show it.
+pub(super) fn denial(noted: &Noted) -> Value {
+    let Noted { id, at, denial } = noted;
+    let Denial { layer, rule, asked, why, how: _, matched, policy, session, sandbox: _, owner: _ } = denial;
+    json!({
+        "id": id.as_str(),
+        "at": iso8601(*at),
+        "layer": layer.name(),
+        "rule": rule,
+        "asked": asked,
+        "why": why,
+        "how": noted.how(),
+        "matched": matched,
+        "policy": policy.as_ref().map(|policy| json!({ "name": policy.name, "version": policy.version })),
+        "session": session.as_ref().map(|id| id.as_str()),
+    })
 }
 
 /// The answer to a method that a path does not have.

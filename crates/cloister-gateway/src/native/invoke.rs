@@ -17,6 +17,7 @@ use cloister_core::SessionId;
 use cloister_core::command::{Language, Runtime, ToolCall};
 use cloister_core::error::{Error, Kind};
 use cloister_core::event::Outcome;
+use cloister_core::receipt::Receipt;
 use cloister_core::session::InvokeOptions;
 use serde_json::{Map, Value, json};
 
@@ -101,7 +102,7 @@ fn whole(config: &GatewayConfig, id: &SessionId, tier: &str, answer: Answer) -> 
     put("stderr", lossy(&answer.stderr).into());
     put("result", answer.value.as_ref().map(view::rich).into());
     put("displays", answer.displays.iter().map(view::rich).collect());
-    members.extend(done(config, id, tier, &answer.outcome)?);
+    members.extend(done(config, id, tier, &answer.outcome, answer.receipt.as_deref())?);
     Ok(Value::Object(members))
 }
 
@@ -111,6 +112,7 @@ pub(super) fn done(
     id: &SessionId,
     tier: &str,
     outcome: &Outcome,
+    receipt: Option<&Receipt>,
 ) -> Result<Map<String, Value>, Error> {
     let mut members = match outcome {
         Outcome::Executed(execution) => {
@@ -125,6 +127,7 @@ pub(super) fn done(
         other => return Err(unexpected(other)),
     };
     members.insert("tier".into(), tier.into());
+    members.insert("receipt".into(), receipt.map(Receipt::to_json).into());
     Ok(members)
 }
 

@@ -8,6 +8,7 @@
 
 mod actions;
 mod browser;
+mod denials;
 mod disposition;
 mod error;
 mod files;
@@ -15,6 +16,7 @@ mod invoke;
 mod live_view;
 mod quotas;
 mod ranges;
+mod receipt_key;
 pub(crate) mod recording;
 mod request;
 mod sessions;
@@ -97,6 +99,18 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/v1/quotas",
         action: Action::ReadQuotas,
         handler: |method| on(method, quotas::show),
+    },
+    Route {
+        method: "GET",
+        path: "/v1/denials/{denial}",
+        action: Action::GetSession,
+        handler: |method| on(method, denials::show),
+    },
+    Route {
+        method: "GET",
+        path: "/v1/receipt-key",
+        action: Action::ReadServer,
+        handler: |method| on(method, receipt_key::show),
     },
     Route {
         method: "POST",

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use cloister_core::SessionId;
 use cloister_core::error::Error;
 use cloister_core::event::Event;
+use cloister_core::receipt::Receipt;
 use cloister_core::session::invocation::Invocation;
 use futures_util::stream;
 use serde_json::{Value, json};
@@ -28,6 +29,7 @@ struct Streaming {
     gateway: Gateway,
     id: SessionId,
     tier: String,
+    receipt: Option<Box<Receipt>>,
     stdout: Utf8,
     stderr: Utf8,
     over: bool,
@@ -41,7 +43,7 @@ pub(super) fn response(
     tier: String,
 ) -> Response<Body> {
     let (stdout, stderr) = (Utf8::default(), Utf8::default());
-    let state = Streaming { invocation, gateway, id, tier, stdout, stderr, over: false };
+    let state = Streaming { invocation, gateway, id, tier, receipt: None, stdout, stderr, over: false };
     let events = stream::unfold(state, |mut state| async move {
         if state.over {
             return None;
@@ -68,8 +70,14 @@ impl Streaming {
             Some(Ok(Event::Stderr(bytes))) => text("stderr", self.stderr.push(&bytes)),
             Some(Ok(Event::Display(rich))) => frame("display", &view::rich(&rich)),
             Some(Ok(Event::Value(rich))) => frame("value", &view::rich(&rich)),
+            // It is a part of the last event.
+            Some(Ok(Event::Receipt(receipt))) => {
+                self.receipt = Some(receipt);
+                Bytes::new()
+            }
             Some(Ok(Event::Done(outcome))) => {
-                match invoke::done(self.gateway.config(), &self.id, &self.tier, &outcome) {
+                let receipt = self.receipt.as_deref();
+                match invoke::done(self.gateway.config(), &self.id, &self.tier, &outcome, receipt) {
                     Ok(members) => self.last("done", &Value::Object(members)),
                     Err(failure) => self.last("error", &error::body(&failure)),
                 }

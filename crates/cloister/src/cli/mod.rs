@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod against_a_server;
+mod audit;
 mod browse;
 mod ca;
 mod checkpoint;
@@ -19,6 +20,7 @@ mod ls;
 mod open;
 mod policy;
 mod quota;
+mod receipt;
 mod run;
 mod serve;
 mod session;
@@ -89,6 +91,12 @@ enum Command {
     /// Issue, list and revoke keys
     #[command(subcommand)]
     Token(token::Command),
+    /// Check, read and follow the audit log of the server on this machine
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Check and read receipts of calls
+    #[command(subcommand)]
+    Receipt(receipt::Command),
     /// List or build sandbox images
     #[command(subcommand)]
     Image(image::Command),
@@ -155,6 +163,9 @@ failure_from!(
     EndpointError,
     DataDirError,
     serde_json::Error,
+    cloister_core::error::Error,
+    crate::audit::Broken,
+    crate::audit::OpenError,
     crate::config::ConfigError,
     crate::keys::FirstError,
     crate::keys::IssuerError,
@@ -209,6 +220,8 @@ fn dispatch(command: Command, out: Output) -> Result<ExitCode, Failure> {
         Command::Doctor(args) => doctor::run(&args, out),
         Command::Policy(command) => policy::run(command, out),
         Command::Token(command) => token::run(command, out).map(done),
+        Command::Audit(command) => audit::run(command, out),
+        Command::Receipt(command) => receipt::run(command, out),
         Command::Image(command) => image::run(&command, out),
         Command::Version(args) => block_on(version::run(args, out)).map(done),
     }
@@ -304,6 +317,13 @@ mod tests {
             "cloister token create --name ann --save --data-dir /tmp/x",
             "cloister token list --json",
             "cloister token revoke CLOIX --data-dir /tmp/x",
+            "cloister audit verify --data-dir /tmp/x --json",
+            "cloister audit tail -n 5 --follow",
+            "cloister audit search --session 01ABC --principal acme/ann --action session.start --since 2h --until 1h",
+            "cloister audit search --denial den_01ARZ3NDEKTSV4RRFFQ69G5FAV --json",
+            "cloister receipt key",
+            "cloister receipt verify r.json --key k.txt",
+            "cloister receipt show r.json",
             "cloister version",
         ] {
             assert!(parses(line), "{line}: {:?}", Cli::try_parse_from(line.split_whitespace()).err());
@@ -344,6 +364,9 @@ mod tests {
             "cloister token create --name ann --expires 30",
             "cloister token revoke",
             "cloister stop 01ABC --all",
+            "cloister audit",
+            "cloister audit search --since yesterday",
+            "cloister receipt verify",
             "cloister frobnicate",
         ] {
             assert!(!parses(line), "{line}");

@@ -7,6 +7,7 @@
 
 use super::{Failure, env};
 use crate::access;
+use crate::audit::Records;
 use crate::config::{Config, DEFAULT_LISTEN};
 use crate::data_dir::{DataDir, Hold};
 use crate::egress::{Loopback, LoopbackError};
@@ -98,6 +99,7 @@ struct Prepared {
     issuer: Option<Source>,
     /// The first key, if this is the first start.
     made: Option<Credentials>,
+    records: Records,
 }
 
 /// What `Reloader` reads.
@@ -152,6 +154,7 @@ fn prepare(args: &Args, open_files: u64) -> Result<Prepared, Failure> {
     let served = Served::of(&config, &policies)?;
     let targets: Vec<_> = config.server.allow_loopback.iter().chain(&args.allow_loopback).cloned().collect();
     let loopback = Loopback::resolve(&targets)?;
+    let records = Records::open(&data, &config.audit)?;
 
     let listener = bind(listen, "--listen")?;
     let address = listener.local_addr()?;
@@ -180,6 +183,7 @@ fn prepare(args: &Args, open_files: u64) -> Result<Prepared, Failure> {
         workshop_dir: installation.made().unwrap_or_else(|| data.engines()),
         recordings: FileRecordings::new(data.recordings()),
         loopback,
+        desk: Arc::clone(&records.desk),
     })?;
 
     let mut gateway = GatewayConfig::new(data.cursor_key()?);
@@ -213,7 +217,21 @@ fn prepare(args: &Args, open_files: u64) -> Result<Prepared, Failure> {
     let quotas = config.quotas.quotas().map_err(Failure::new)?;
     let (config, policies) = (args.config.clone(), args.policies.clone());
     let sources = Sources { config, policies, installation };
-    Ok(Prepared { data, hold, listener, tls, url, registry, quotas, served, sources, gateway, issuer, made })
+    Ok(Prepared {
+        data,
+        hold,
+        listener,
+        tls,
+        url,
+        registry,
+        quotas,
+        served,
+        sources,
+        gateway,
+        issuer,
+        made,
+        records,
+    })
 }
 
 fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
@@ -228,8 +246,21 @@ fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
 
 /// The server's life. Returns when it has drained.
 async fn serve(prepared: Prepared, data_dir: Option<&Path>, out: Output) -> Result<(), Failure> {
-    let Prepared { data, hold, listener, tls, url, registry, quotas, served, sources, gateway, issuer, made } =
-        prepared;
+    let Prepared {
+        data,
+        hold,
+        listener,
+        tls,
+        url,
+        registry,
+        quotas,
+        served,
+        sources,
+        gateway,
+        issuer,
+        made,
+        records,
+    } = prepared;
     let stop = stop_signal()?;
     let hang_up = signal(SignalKind::hangup())?;
     let registry = Arc::new(registry);
@@ -242,6 +273,7 @@ async fn serve(prepared: Prepared, data_dir: Option<&Path>, out: Output) -> Resu
         ManagerConfig { quotas, ..ManagerConfig::default() },
     );
     manager.interpreters().replace_all(served.interpreters.clone(), served.tenants.clone());
+    let writing = records.begin().await?;
     let lost = manager.reconcile().await.map_err(|error| Failure::new(error.to_string()))?;
     if !lost.is_empty() {
         tracing::warn!(
@@ -272,6 +304,7 @@ async fn serve(prepared: Prepared, data_dir: Option<&Path>, out: Output) -> Resu
     pruning.abort();
     drop(doors);
     manager.drain().await;
+    records.end(&writing).await?;
     drop(hold);
     tracing::info!("stopped");
     Ok(())

@@ -4,10 +4,12 @@
 //! request.
 
 use super::{Failure, data_dir, env};
+use crate::audit::{FileAudit, Limits};
 use crate::data_dir::DataDir;
 use crate::keys::{Credentials, IssuedKey, KeyKind, KeyStore, Listed, NewKey};
 use crate::output::{Cell, Output};
 use cloister_core::Principal;
+use cloister_core::audit::{Action, Actor, Audit as _, Event, Key, Method, Resource};
 use cloister_gateway::Role;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -81,8 +83,13 @@ pub(crate) fn run(command: Command, out: Output) -> Result<(), Failure> {
         Command::Create(args) => create(args, out),
         Command::List(folder) => list(folder, out),
         Command::Revoke(Revoke { id, folder }) => {
-            let (_, store) = folder.open()?;
-            id.iter().try_for_each(|id| Ok(store.revoke(id)?))
+            let (data, store) = folder.open()?;
+            let log = FileAudit::open(data.audit(), Limits::default())?;
+            id.iter().try_for_each(|id| {
+                log.record(by_console(Action::KeyRevoke).on(Resource::Key(id.clone())))
+                    .map_err(cloister_core::error::Error::from)?;
+                Ok(store.revoke(id)?)
+            })
         }
     }
 }
@@ -101,6 +108,11 @@ fn create(args: Create, out: Output) -> Result<(), Failure> {
     role.dedup();
     let (data, store) = folder.open()?;
     let key = NewKey { principal: Principal { tenant, name }, roles: role, kind, life: expires };
+    let log = FileAudit::open(data.audit(), Limits::default())?;
+    let event = by_console(Action::KeyCreate)
+        .with(Key::Name, format!("{}/{}", key.principal.tenant, key.principal.name))
+        .with(Key::Roles, words(&key.roles));
+    log.record(event).map_err(cloister_core::error::Error::from)?;
     let issued = store.create(&key)?;
     if save {
         let credentials = Credentials {
@@ -111,6 +123,14 @@ fn create(args: Create, out: Output) -> Result<(), Failure> {
         data.write_credentials(&serde_json::to_vec_pretty(&credentials)?)?;
     }
     show(&issued, &key, out)
+}
+
+/// Of whoever works on the server's own files.
+fn by_console(action: Action) -> Event {
+    let name = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.name);
+    let name = name.unwrap_or_else(|| nix::unistd::getuid().to_string());
+    let principal = Principal { tenant: "local".into(), name };
+    Event::new(action).by(Actor { principal, key: None, method: Method::Console })
 }
 
 fn show(issued: &IssuedKey, key: &NewKey, out: Output) -> Result<(), Failure> {

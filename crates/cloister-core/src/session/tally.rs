@@ -1,0 +1,214 @@
+//! What is counted of one call for its receipt, and the receipt's payload.
+
+use super::account::{Account, millis};
+use crate::audit::Seen;
+use crate::error::Error;
+use crate::event::{Ended as How, Event, Execution, FileChange, Outcome, StateAfter};
+use crate::receipt::VERSION;
+use serde_json::{Map, Value, json};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::Instant;
+
+/// What has been counted so far.
+#[derive(Debug)]
+pub(super) struct Tally {
+    number: u64,
+    pub(super) invocation: Option<String>,
+    tool: &'static str,
+    language: Option<&'static str>,
+    code: Option<String>,
+    pub(super) reaches: Reaches,
+    began: SystemTime,
+    since: Instant,
+    stdout: u64,
+    stderr: u64,
+}
+
+/// Whether a call may have connections of its session's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reaches {
+    /// It runs code, which has them all.
+    Out,
+    /// It does not.
+    Nothing,
+}
+
+/// How a call came to its end.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Ended<'e> {
+    /// With an answer.
+    Answered(&'e Outcome),
+    /// With an error in place of one.
+    Failed(&'e Error),
+}
+
+impl Ended<'_> {
+    /// Whether the call did not do what it was asked to.
+    pub(super) fn failed(&self) -> bool {
+        match self {
+            Self::Answered(Outcome::Executed(execution)) => {
+                execution.exit_code != 0 || execution.error.is_some()
+            }
+            Self::Answered(outcome) => matches!(outcome, Outcome::Failed { .. }),
+            Self::Failed(_) => true,
+        }
+    }
+}
+
+impl Tally {
+    pub(super) fn new(
+        number: u64,
+        invocation: Option<String>,
+        tool: &'static str,
+        language: Option<&'static str>,
+        code: Option<String>,
+        reaches: Reaches,
+    ) -> Self {
+        let (began, since) = (SystemTime::now(), Instant::now());
+        Self { number, invocation, tool, language, code, reaches, began, since, stdout: 0, stderr: 0 }
+    }
+
+    /// Counts an event on its way to the answer.
+    pub(super) fn count(&mut self, event: &Event) {
+        match event {
+            Event::Stdout(data) => self.stdout += data.len() as u64,
+            Event::Stderr(data) => self.stderr += data.len() as u64,
+            Event::Display(_) | Event::Value(_) | Event::Receipt(_) | Event::Done(_) => {}
+        }
+    }
+
+    /// What the receipt says.
+    pub(super) fn payload(self, account: &Account, ended: Ended<'_>, seen: Seen) -> Map<String, Value> {
+        let Self { number, invocation, tool, language, code, reaches: _, began, since, stdout, stderr } =
+            self;
+        let mut to = Payload::default();
+        to.put("version", VERSION);
+        to.put("session", account.session().as_str());
+        to.put("call", number);
+        to.maybe("invocation", invocation);
+        to.put("tool", tool);
+        to.maybe("language", language);
+        to.maybe("code_sha256", code);
+        to.put("tier", account.tier.as_str());
+        to.put("image", account.image.as_str());
+        let policy = account.policy();
+        to.put("policy", json!({ "name": policy.name, "version": policy.version }));
+        to.put("began_ms", millis(began.duration_since(UNIX_EPOCH).unwrap_or_default()));
+        let wall = since.elapsed();
+        match ended {
+            Ended::Failed(error) => {
+                to.put("ended", "failed");
+                to.put("error", error.message.as_str());
+                to.put("wall_us", micros(wall));
+                to.unmeasured(&["cpu_us", "memory_peak_bytes", "files", "bytes_read", "bytes_written"]);
+            }
+            Ended::Answered(Outcome::Executed(execution)) => to.execution(execution, stdout, stderr),
+            Ended::Answered(outcome) => to.other(outcome, wall),
+        }
+        let Seen { egress, omitted, denials } = seen;
+        let egress: Vec<Value> = egress
+            .into_iter()
+            .map(|to| json!({ "host": to.host, "port": to.port, "decision": to.passage.name(), "rule": to.rule, "count": to.count }))
+            .collect();
+        to.put("egress", egress);
+        to.put("egress_omitted", omitted);
+        to.put("denials", denials.iter().map(|id| id.as_str().into()).collect::<Vec<Value>>());
+        to.finish()
+    }
+}
+
+#[derive(Default)]
+struct Payload {
+    members: Map<String, Value>,
+    unmeasured: Vec<&'static str>,
+}
+
+impl Payload {
+    fn put(&mut self, name: &str, value: impl Into<Value>) {
+        self.members.insert(name.to_owned(), value.into());
+    }
+
+    fn maybe(&mut self, name: &str, value: Option<impl Into<Value>>) {
+        if let Some(value) = value {
+            self.put(name, value);
+        }
+    }
+
+    fn measured(&mut self, name: &'static str, value: Option<impl Into<Value>>) {
+        match value {
+            Some(value) => self.put(name, value),
+            None => self.unmeasured.push(name),
+        }
+    }
+
+    fn unmeasured(&mut self, names: &[&'static str]) {
+        self.unmeasured.extend(names);
+    }
+
+    fn execution(&mut self, execution: &Execution, stdout: u64, stderr: u64) {
+        let Execution { exit_code, ended, error, limits, state, files, files_truncated, usage } = execution;
+        self.put(
+            "ended",
+            match ended {
+                How::Completed => "completed",
+                How::Exited => "exited",
+                How::Interrupted => "interrupted",
+                How::Killed => "killed",
+                How::Died => "died",
+            },
+        );
+        self.put("exit_code", *exit_code);
+        self.maybe("exception", error.as_ref().map(|error| error.name.as_str()));
+        self.put("limits", limits.iter().map(|limit| limit.code().into()).collect::<Vec<Value>>());
+        self.put(
+            "state",
+            match state {
+                StateAfter::Kept => "kept",
+                StateAfter::Restored => "restored",
+                StateAfter::Lost => "lost",
+            },
+        );
+        self.put("wall_us", micros(usage.wall));
+        self.measured("cpu_us", usage.cpu.map(micros));
+        self.measured("memory_peak_bytes", usage.memory_peak);
+        self.put("stdout_bytes", stdout);
+        self.put("stderr_bytes", stderr);
+        self.put("files", files.iter().map(file).collect::<Vec<Value>>());
+        self.put("files_truncated", *files_truncated);
+        // The session's storage is memory, which no kernel counts by bytes that pass.
+        self.unmeasured(&["bytes_read", "bytes_written"]);
+    }
+
+    fn other(&mut self, outcome: &Outcome, wall: Duration) {
+        self.put("ended", if matches!(outcome, Outcome::Failed { .. }) { "failed" } else { "completed" });
+        self.put("wall_us", micros(wall));
+        let (read, written) = match outcome {
+            Outcome::Files { files, .. } => (files.iter().map(|file| file.data.len() as u64).sum(), 0),
+            Outcome::Range { data, .. } => (data.len() as u64, 0),
+            Outcome::Written { files } => (0, files.iter().map(|(_, size)| *size).sum::<u64>()),
+            _ => (0, 0),
+        };
+        self.put("bytes_read", read);
+        self.put("bytes_written", written);
+        if let Outcome::Failed { message } = outcome {
+            self.put("error", message.as_str());
+        }
+        self.unmeasured(&["cpu_us", "memory_peak_bytes"]);
+    }
+
+    fn finish(mut self) -> Map<String, Value> {
+        let names: Vec<Value> = self.unmeasured.iter().map(|name| (*name).into()).collect();
+        self.put("unmeasured", names);
+        self.members
+    }
+}
+
+fn file(file: &FileChange) -> Value {
+    let FileChange { path, size, created, digest } = file;
+    // Without a digest the file was too large, or there were too many: the reader sees that it is missing.
+    json!({ "path": path, "size": size, "created": created, "sha256": digest })
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
