@@ -10,6 +10,7 @@
 
 use cloister_tests::{host, server};
 
+mod audit;
 mod crashes;
 mod egress;
 mod keys;

@@ -78,7 +78,12 @@ pub(crate) fn execution(report: Report, traceback: &Bytes, measured: Measured, p
             (false, false) => StateAfter::Kept,
         },
         files: files
-            .map(|f| FileChange { path: f.path, size: f.size, created: f.created, digest: None })
+            .map(|f| FileChange {
+                path: f.path,
+                size: f.size,
+                created: f.created,
+                digest: f.digest.filter(|digest| digest.len() == 64),
+            })
             .collect(),
         files_truncated: report.files_truncated,
         usage: Usage {

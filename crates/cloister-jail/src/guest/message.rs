@@ -278,7 +278,7 @@ impl Report {
         let mut left = FILES;
         let fit = self.files.iter().take_while(|file| {
             // Escaped, a path has at most twice its length: control characters are not in it (`guest/path.rs`).
-            let size = 2 * file.path.len() + 64;
+            let size = 2 * file.path.len() + 144;
             left.checked_sub(size).inspect(|rest| left = *rest).is_some()
         });
         let fit = fit.count();
@@ -327,6 +327,9 @@ pub struct Changed {
     pub size: u64,
     /// It was not there before.
     pub created: bool,
+    /// SHA-256 in hexadecimal digits; none beyond the bounds of `digest.rs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
 }
 
 /// The result of a file tool or a task request.
@@ -423,7 +426,12 @@ mod tests {
         for long in ["x", "\"", "\\", "\u{1}", "漢", "😀"] {
             let long = long.repeat(1 << 20);
             let path = "\"".repeat(12_000);
-            let changed = || Changed { path: path.clone(), size: u64::MAX, created: true };
+            let changed = || Changed {
+                path: path.clone(),
+                size: u64::MAX,
+                created: true,
+                digest: Some("0".repeat(64)),
+            };
             let mut report = Report {
                 error: Some((long.clone(), long)),
                 files: std::iter::repeat_with(changed).take(256).collect(),
@@ -438,7 +446,7 @@ mod tests {
 
     #[test]
     fn what_is_short_is_left_alone() {
-        let changed = Changed { path: "größe.csv".into(), size: 1, created: true };
+        let changed = Changed { path: "größe.csv".into(), size: 1, created: true, digest: None };
         let mut report = Report {
             error: Some(("ValueError".into(), "it's \"so\"".into())),
             files: vec![changed],

@@ -2,6 +2,7 @@
 //! tools answer wherever they run.
 
 pub mod cell;
+pub mod digest;
 pub mod engine;
 pub mod frame;
 pub mod message;

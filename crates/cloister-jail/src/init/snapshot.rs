@@ -1,11 +1,13 @@
 //! Which files a call created or changed: the workspace looked at before and after it.
 
+use crate::guest::digest::Digests;
 use crate::guest::message::Changed;
 use crate::guest::path::show;
 use crate::guest::tools::{self, REPORTED as ENTRIES, REPORTED_LEVELS as DEPTH, is_skipped};
+use nix::fcntl::OFlag;
 use std::collections::HashMap;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// What identifies a version of a file. The change time cannot be set by programs, unlike the modification time.
@@ -59,17 +61,39 @@ impl Snapshot {
 
     /// What is new or different in `after`, by path, at most `limit`; and whether there was more.
     pub(super) fn changes(&self, after: &Self, workspace: &str, limit: usize) -> (Vec<Changed>, bool) {
-        let changed = after
+        let different: HashMap<String, (&PathBuf, &Version)> = after
             .files
             .iter()
             .filter(|(path, version)| self.files.get(*path) != Some(version))
-            .map(|(path, version)| Changed {
-                path: show(workspace, path),
+            .map(|(path, version)| (show(workspace, path), (path, version)))
+            .collect();
+        let changed = different
+            .iter()
+            .map(|(shown, (path, version))| Changed {
+                path: shown.clone(),
                 size: version.size,
-                created: !self.files.contains_key(path),
+                created: !self.files.contains_key(*path),
+                digest: None,
             })
             .collect();
-        tools::report(changed, limit)
+        let (mut reported, more) = tools::report(changed, limit);
+        let mut digests = Digests::default();
+        for file in &mut reported {
+            if let Some((path, version)) = different.get(&file.path) {
+                file.digest = version.open(path).and_then(|open| digests.of(version.size, open));
+            }
+        }
+        (reported, more)
+    }
+}
+
+impl Version {
+    /// The file, if it still is this one: a guest may have put something else there, a link or a pipe.
+    fn open(self, path: &Path) -> Option<File> {
+        let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
+        let meta = file.metadata().ok()?;
+        (meta.is_file() && meta.ino() == self.inode).then_some(file)
     }
 }
 
@@ -92,5 +116,7 @@ mod tests {
         let seen: Vec<_> = changes.iter().map(|c| (c.path.as_str(), c.size, c.created)).collect();
         assert_eq!(seen, [("grows", 2, false), ("sub/new", 3, true)]);
         assert!(!more);
+        let digest = "556d7dc3a115356350f1f9910b1af1ab0e312d4b3e4fc788d2da63668f36d017";
+        assert_eq!(changes[1].digest.as_deref(), Some(digest));
     }
 }

@@ -1,13 +1,17 @@
 //! Which files a call created or changed: the workspace compared with how it was at a mark.
 
 use super::View;
+use super::content::Content;
 use super::node::{FIRST, Id, Node};
 use super::resolve::Follow;
 use super::tree::{FileType, Tree};
+use cloister_jail::guest::digest::Digests;
 use cloister_jail::guest::message::Changed;
 use cloister_jail::guest::path::show;
 use cloister_jail::guest::tools::{self, REPORTED, REPORTED_LEVELS, is_skipped};
+use std::collections::HashMap;
 use std::ffi::OsStr;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +27,8 @@ struct Comparison<'a> {
     after: &'a Tree,
     workspace: &'a str,
     changed: Vec<Changed>,
+    /// Where they are, by the path that they are reported under.
+    places: HashMap<String, Id>,
     /// Entries that are still looked at.
     budget: usize,
 }
@@ -45,6 +51,7 @@ impl View {
             after: &self.tree,
             workspace: &self.workspace,
             changed: Vec::new(),
+            places: HashMap::new(),
             budget: REPORTED,
         };
         let at = |tree: &Tree| {
@@ -55,7 +62,18 @@ impl View {
         if let Some(now) = at(&self.tree) {
             comparison.walk(at(&mark.0), now, Path::new(&*self.workspace), REPORTED_LEVELS);
         }
-        tools::report(comparison.changed, limit)
+        let Comparison { after, changed, places, .. } = comparison;
+        let (mut reported, more) = tools::report(changed, limit);
+        let mut digests = Digests::default();
+        for file in &mut reported {
+            // A file of a base is as it always was, and has not been written by anybody.
+            if let Some(Id::Own(slot)) = places.get(&file.path)
+                && let Ok(content) = after.content(*slot)
+            {
+                file.digest = digests.of(file.size, Bytes { content, at: 0 });
+            }
+        }
+        (reported, more)
     }
 }
 
@@ -80,7 +98,9 @@ impl Comparison<'_> {
                         size: after.stat(id)?.size,
                         created: !old
                             .is_some_and(|old| self.before.file_type(old) == Ok(FileType::RegularFile)),
+                        digest: None,
                     });
+                    self.places.insert(show(self.workspace, &path.join(OsStr::from_bytes(name))), id);
                 }
                 _ => {}
             }
@@ -89,6 +109,20 @@ impl Comparison<'_> {
         for (old, id, path) in below {
             self.walk(old, id, &path, levels - 1);
         }
+    }
+}
+
+/// A file's content from its beginning.
+struct Bytes<'a> {
+    content: &'a Content,
+    at: u64,
+}
+
+impl Read for Bytes<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let read = self.content.read(self.at, out);
+        self.at += read as u64;
+        Ok(read)
     }
 }
 
