@@ -46,7 +46,7 @@ pub(super) enum Request {
     Invoke {
         call: ToolCall,
         options: InvokeOptions,
-        origin: Origin,
+        origin: Box<Origin>,
         reply: oneshot::Sender<Result<Invocation, Error>>,
     },
     /// End; answered when nothing is left.
@@ -203,7 +203,7 @@ impl Driver {
     fn apply(&mut self, happened: Happened) {
         match happened {
             Happened::Asked(Request::Invoke { call, options, origin, reply }) => {
-                let _ = reply.send(self.invoke(call, options, origin));
+                let _ = reply.send(self.invoke(call, options, *origin));
             }
             Happened::Asked(Request::Stop { reason, reply }) => {
                 self.stoppers.push(reply);

@@ -295,7 +295,7 @@ impl SessionManager {
             let (reply, answer) = oneshot::channel();
             let sent = handle
                 .requests
-                .send(Request::Invoke { call, options, origin: Origin::current(), reply })
+                .send(Request::Invoke { call, options, origin: Box::new(Origin::current()), reply })
                 .await;
             if let (Ok(()), Ok(result)) = (sent, answer.await) {
                 return result;
