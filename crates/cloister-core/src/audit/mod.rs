@@ -81,8 +81,9 @@ impl From<AuditError> for Error {
 /// Keeps events in order, and for good.
 ///
 /// Calls are short. An event whose action is [`Durability::Synced`] is on disk when `record` returns, which takes as long as the
-/// disk takes: record it off the async threads, before the effect, and give the effect up if this fails. (A server that is
-/// configured to go on without its log logs the failure and returns an id all the same.)
+/// disk takes (of starts and stops of sessions, where the server is told to wait for them): record it off the async threads, before the
+/// effect, and give the effect up if this fails. (A server that is configured to go on without its log logs the failure and returns an
+/// id all the same.)
 pub trait Audit: Send + Sync + 'static {
     /// Appends one event.
     fn record(&self, event: Event) -> Result<EventId, AuditError>;

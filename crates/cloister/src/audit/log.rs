@@ -44,11 +44,13 @@ pub(crate) struct Limits {
     pub(crate) file: u64,
     /// What a failure means.
     pub(crate) on_failure: OnFailure,
+    /// Whether starts and stops of sessions wait for the disk. Keys, policies and secrets always do.
+    pub(crate) sessions: Durability,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { file: 64 << 20, on_failure: OnFailure::Close }
+        Self { file: 64 << 20, on_failure: OnFailure::Close, sessions: Durability::Soon }
     }
 }
 
@@ -226,10 +228,17 @@ impl FileAudit {
             append(end, event, &id)?;
             Ok(end.clone())
         })?;
-        if event.action.durability() == Durability::Synced {
+        if self.durability(event.action) == Durability::Synced {
             self.sync(&written)?;
         }
         Ok(id)
+    }
+
+    fn durability(&self, action: Action) -> Durability {
+        match action {
+            Action::SessionStart | Action::SessionStop => self.limits.sessions,
+            other => other.durability(),
+        }
     }
 
     /// One fsync for all who wait: whoever comes while one runs finds its record on the disk with the next.
