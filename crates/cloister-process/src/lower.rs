@@ -102,6 +102,7 @@ pub(crate) fn lower(policy: &Policy, image: &Image, filters: Vec<Vec<u64>>, who:
         output,
         browser: _,   // kept by the server, outside of the sandbox
         snapshots: _, // of the wasm tier only
+        audit: _,     // kept by the server
         isolation,
     } = policy;
     let Resources { memory, cpu: _, pids, open_files } = resources; // cpu: by cgroup only

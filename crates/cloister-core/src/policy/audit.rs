@@ -1,5 +1,7 @@
 //! How much of what a session does goes into the audit log.
 
+use serde::Deserialize;
+
 /// What is recorded of the sessions of a policy. A policy that extends another may only record more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditRules {
@@ -10,7 +12,8 @@ pub struct AuditRules {
 }
 
 /// How much is said of each call.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum AuditLevel {
     /// Who, when, which tool, how long, how much.
     #[default]
@@ -22,7 +25,8 @@ pub enum AuditLevel {
 }
 
 /// What is kept of code.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Capture {
     /// Nothing.
     None,

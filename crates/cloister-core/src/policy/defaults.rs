@@ -3,7 +3,7 @@
 //! They are also the policy of `policies/default.toml`, which sets nothing. Why each is what it is stands in the field docs.
 
 use super::{
-    BrowserRules, Filesystem, Isolation, Languages, Network, NetworkMode, Output, Policy, Resources,
+    AuditRules, BrowserRules, Filesystem, Isolation, Languages, Network, NetworkMode, Output, Policy, Resources,
     Snapshots, StartMode, Time, Wall,
 };
 use std::time::Duration;
@@ -69,6 +69,7 @@ impl Policy {
                 recording_bytes: 256 * MIB,
             },
             snapshots: Snapshots::Call,
+            audit: AuditRules::default(),
             isolation: Isolation {
                 require: vec![Wall::Namespaces, Wall::Root, Wall::Seccomp, Wall::Landlock],
                 seccomp: "seccomp/default.json".into(),

@@ -3,7 +3,7 @@
 use super::fields::Field;
 use super::quantity::{size_text, span_text};
 use super::{
-    BrowserRules, Filesystem, Isolation, Languages, Network, NetworkMode, Output, Policy, Resources,
+    AuditRules, BrowserRules, Filesystem, Isolation, Languages, Network, NetworkMode, Output, Policy, Resources,
     Snapshots, StartMode, Time, Wall,
 };
 
@@ -54,6 +54,7 @@ pub(super) fn rows(policy: &Policy) -> Vec<(&'static str, String)> {
         output,
         browser,
         snapshots,
+        audit,
         isolation,
     } = policy;
     let Network {
@@ -72,6 +73,7 @@ pub(super) fn rows(policy: &Policy) -> Vec<(&'static str, String)> {
     let Languages { runtimes, shell } = languages;
     let Output { stream, display, displays, figures, files, files_max, text } = output;
     let BrowserRules { downloads, read_only, recording, recording_bytes } = browser;
+    let AuditRules { level, capture_code } = audit;
     let Isolation { require, seccomp } = isolation;
     let size = |bytes: &u64| quoted(&size_text(*bytes));
     vec![
@@ -114,6 +116,8 @@ pub(super) fn rows(policy: &Policy) -> Vec<(&'static str, String)> {
         ("browser.read_only", read_only.to_string()),
         ("browser.recording", recording.to_string()),
         ("browser.recording_bytes", size(recording_bytes)),
+        ("audit.level", quoted(level.name())),
+        ("audit.capture_code", quoted(capture_code.name())),
         ("isolation.require", list(require.iter().map(|wall: &Wall| quoted(wall.name())))),
         ("isolation.seccomp", quoted(seccomp)),
     ]

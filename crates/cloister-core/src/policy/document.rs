@@ -3,7 +3,7 @@
 use super::narrow::union;
 use super::quantity::{Size, Span};
 use super::room;
-use super::{NetworkMode, Policy, Snapshots, StartMode, Wall};
+use super::{AuditLevel, Capture, NetworkMode, Policy, Snapshots, StartMode, Wall};
 use serde::Deserialize;
 
 /// One file of `policies/`.
@@ -34,6 +34,8 @@ pub(super) struct Document {
     output: OutputPart,
     #[serde(default)]
     browser: BrowserPart,
+    #[serde(default)]
+    audit: AuditPart,
     #[serde(default)]
     isolation: IsolationPart,
 }
@@ -110,6 +112,13 @@ struct BrowserPart {
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct AuditPart {
+    level: Option<AuditLevel>,
+    capture_code: Option<Capture>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct IsolationPart {
     require: Option<Vec<WallName>>,
     seccomp: Option<String>,
@@ -170,6 +179,7 @@ impl Document {
             languages,
             output,
             browser,
+            audit,
             isolation,
         } = self;
         let mut policy =
@@ -244,6 +254,10 @@ impl Document {
         set(&mut policy.browser.read_only, read_only);
         set(&mut policy.browser.recording, recording);
         set(&mut policy.browser.recording_bytes, recording_bytes.map(|size| size.0));
+
+        let AuditPart { level, capture_code } = audit;
+        set(&mut policy.audit.level, level);
+        set(&mut policy.audit.capture_code, capture_code);
 
         let IsolationPart { require, seccomp } = isolation;
         set(&mut policy.isolation.require, require.map(|walls| walls.into_iter().map(Wall::from).collect()));

@@ -263,6 +263,20 @@ pub const FIELDS: &[Field] = &[
         "recorder",
     ),
     field(
+        "audit.level",
+        Kind::Choice(&["metadata", "commands", "full"]),
+        "how much the audit log says of each call",
+        "misuse that nobody can look into afterwards",
+        MANAGER,
+    ),
+    field(
+        "audit.capture_code",
+        Kind::Choice(&["none", "hash", "full"]),
+        "what the audit log keeps of code",
+        "code that nobody can look into afterwards",
+        MANAGER,
+    ),
+    field(
         "isolation.require",
         Kind::Some(&["namespaces", "root", "seccomp", "landlock", "cgroup"]),
         "walls that the host must build",

@@ -65,6 +65,8 @@ pub struct Policy {
     pub browser: BrowserRules,
     /// What is kept of a session's state before a call, on tiers that can. Default `call`.
     pub snapshots: Snapshots,
+    /// How much of it goes into the audit log.
+    pub audit: AuditRules,
     /// Walls that the host must be able to build.
     pub isolation: Isolation,
 }

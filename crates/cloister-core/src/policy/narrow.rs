@@ -6,7 +6,7 @@
 
 use super::target::{Cover, Domains, Ranges};
 use super::{
-    BrowserRules, Filesystem, Isolation, Languages, Network, NetworkMode, Output, Policy, Resources,
+    AuditRules, BrowserRules, Filesystem, Isolation, Languages, Network, NetworkMode, Output, Policy, Resources,
     StartMode, Time,
 };
 use std::collections::HashSet;
@@ -28,6 +28,7 @@ pub fn widenings(child: &Policy, parent: &Policy) -> Vec<&'static str> {
         output,
         browser,
         snapshots: _, // a choice: a session's own past grants nothing
+        audit,
         isolation,
     } = child;
     let mut wider = Vec::new();
@@ -107,6 +108,12 @@ pub fn widenings(child: &Policy, parent: &Policy) -> Vec<&'static str> {
     // What is recorded protects the operator: the other way round, as with walls.
     check("browser.recording", *recording >= p.recording);
     check("browser.recording_bytes", *recording_bytes <= p.recording_bytes);
+
+    let AuditRules { level, capture_code } = audit;
+    let p = &parent.audit;
+    // What is recorded protects the operator, too.
+    check("audit.level", *level >= p.level);
+    check("audit.capture_code", *capture_code >= p.capture_code);
 
     let Isolation { require, seccomp } = isolation;
     let p = &parent.isolation;
@@ -191,6 +198,10 @@ pub fn meet(a: &Policy, b: &Policy) -> Policy {
             recording_bytes: a.browser.recording_bytes.min(b.browser.recording_bytes),
         },
         snapshots: a.snapshots,
+        audit: AuditRules {
+            level: a.audit.level.max(b.audit.level),
+            capture_code: a.audit.capture_code.max(b.audit.capture_code),
+        },
         isolation: Isolation {
             require: union(&b.isolation.require, &a.isolation.require),
             seccomp: if is_smallest(a, b) {

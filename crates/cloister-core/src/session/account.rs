@@ -51,7 +51,7 @@ impl Account {
         owner: &Principal,
         policy: &Policy,
     ) -> Arc<Self> {
-        let AuditRules { level, capture_code: capture } = AuditRules::default();
+        let AuditRules { level, capture_code: capture } = policy.audit.clone();
         Arc::new(Self {
             desk: Arc::clone(desk),
             session: session.clone(),

@@ -58,6 +58,7 @@ pub(super) fn policy(policy: &Policy) -> Value {
         output,
         browser,
         snapshots,
+        audit,
         isolation,
     } = policy;
     json!({
@@ -97,6 +98,7 @@ pub(super) fn policy(policy: &Policy) -> Value {
             "recording": browser.recording,
             "recording_bytes": browser.recording_bytes,
         },
+        "audit": { "level": audit.level.name(), "capture_code": audit.capture_code.name() },
         "isolation": { "require": isolation.require.iter().map(|wall| wall.name()).collect::<Vec<_>>() },
     })
 }

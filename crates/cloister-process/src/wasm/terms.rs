@@ -31,6 +31,7 @@ pub(super) fn terms(policy: &Policy) -> Terms {
         languages,
         output,
         browser: _,
+        audit: _,
         snapshots,
         isolation,
     } = policy;
