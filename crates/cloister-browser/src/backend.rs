@@ -5,6 +5,7 @@ use crate::filter::Table;
 use crate::launch::Launched;
 use crate::pool::{Browsers, Pool};
 use async_trait::async_trait;
+use cloister_core::audit::Desk;
 use cloister_core::backend::{StartError, Unavailable};
 use cloister_core::browser::{Browser, BrowserBackend, BrowserHost, BrowserSpec, Budget, Proxies};
 use cloister_core::policy::{Policy, StartMode};
@@ -24,11 +25,13 @@ pub struct BrowserConfig {
     pub memory: usize,
     /// Of these, bytes that one session may hold.
     pub session_memory: usize,
+    /// Where refused commands get their ids. Without it they have none.
+    pub desk: Option<Arc<Desk>>,
 }
 
 impl Default for BrowserConfig {
     fn default() -> Self {
-        Self { pool_size: 1, clients: 16, memory: 1 << 30, session_memory: 256 << 20 }
+        Self { pool_size: 1, clients: 16, memory: 1 << 30, session_memory: 256 << 20, desk: None }
     }
 }
 
@@ -161,6 +164,7 @@ impl ChromiumBackend {
             spec.viewport,
             self.config.clients,
             spec.recording.clone(),
+            self.config.desk.clone(),
         ))
     }
 }

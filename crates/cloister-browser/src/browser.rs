@@ -4,12 +4,13 @@ use crate::access::Access;
 use crate::broker::{Broker, OnLeave};
 use crate::connection::Connection;
 use crate::downloads::Downloads;
-use crate::filter::{Filter, Table};
+use crate::filter::{Filter, Notary, Table};
 use crate::launch::{Launched, allow_downloads};
 use crate::page::{Dialogs, SandboxFiles, Settings, Tabs};
 use crate::pages::Pages;
 use crate::recorder::Recorder;
 use async_trait::async_trait;
+use cloister_core::audit::Desk;
 use cloister_core::backend::{EventSink, Interpreter, InvokeError, StopReport};
 use cloister_core::browser::page::{Performed, Step};
 use cloister_core::browser::{
@@ -51,10 +52,12 @@ impl ChromiumBrowser {
         viewport: Viewport,
         clients: usize,
         recording: Option<Recording>,
+        desk: Option<Arc<Desk>>,
     ) -> Self {
         let Launched { sandbox, connection, pages, downloads, engine, workspace, rules } = launched;
         let recorder = recording.map(|recording| Recorder::start(connection.clone(), &engine, recording));
-        let filter = Filter::new(table, &workspace, &rules);
+        let notary = desk.map(|desk| Notary { desk, sandbox: sandbox.sandbox() });
+        let filter = Filter::new(table, &workspace, &rules).noting(notary);
         let own = workspace.clone();
         let restored = (Arc::clone(&pages), connection.clone(), rules.clone());
         let on_leave: OnLeave = Arc::new(move || {

@@ -113,7 +113,8 @@ impl Registry {
         let host = Arc::clone(&process) as Arc<dyn BrowserHost>;
         let (memory, session_memory) = setup.browser_memory;
         let pool_size = setup.browser_pool;
-        let config = BrowserConfig { pool_size, memory, session_memory, ..BrowserConfig::default() };
+        let desk = Some(Arc::clone(&setup.desk));
+        let config = BrowserConfig { pool_size, memory, session_memory, desk, ..BrowserConfig::default() };
         let browsers = ChromiumBackend::new(host, config, &browsing).map_err(RegistryError::Cdp)?;
         Ok(Self {
             process,

@@ -101,6 +101,7 @@ impl Client {
             }
             Verdict::Refused(sentence) => {
                 tracing::info!(client = self.id, method = &*method, sentence, "a CDP message was refused");
+                let sentence = self.filter.refusal(&method, sentence);
                 return self.refuse(Some(id), DENIED, &sentence, session);
             }
             Verdict::Disconnect => {

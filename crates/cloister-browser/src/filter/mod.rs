@@ -19,7 +19,10 @@ pub(crate) use url::allowed_to_readers;
 pub use url::may_open;
 
 use checks::Context;
+use cloister_core::SandboxId;
+use cloister_core::audit::Desk;
 use cloister_core::browser::Role;
+use cloister_core::denial::{Denial, Denials as _, Layer};
 use cloister_core::policy::BrowserRules;
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -32,12 +35,38 @@ pub(crate) struct Filter {
     table: Arc<Table>,
     context: Context,
     read_only: bool,
+    notary: Option<Notary>,
+}
+
+/// Where refusals get their ids.
+pub(crate) struct Notary {
+    pub(crate) desk: Arc<Desk>,
+    /// The browser's, by which the desk knows the session.
+    pub(crate) sandbox: SandboxId,
 }
 
 impl Filter {
     /// `workspace` is the session's, as the browser sees it; `rules` are its policy's.
     pub(crate) fn new(table: Arc<Table>, workspace: &str, rules: &BrowserRules) -> Self {
-        Self { table, context: Context::new(workspace, rules), read_only: rules.read_only }
+        Self { table, context: Context::new(workspace, rules), read_only: rules.read_only, notary: None }
+    }
+
+    /// The same, with ids for what it refuses.
+    pub(crate) fn noting(self, notary: Option<Notary>) -> Self {
+        Self { notary, ..self }
+    }
+
+    /// What a client hears of a refusal: the sentence, with rule, id and the way to ask.
+    pub(crate) fn refusal(&self, method: &str, sentence: String) -> String {
+        let Some(Notary { desk, sandbox }) = &self.notary else { return sentence };
+        let how = if self.read_only {
+            "change the method's entry in cdp/methods.json, or set browser.read_only = false in the session's policy"
+        } else {
+            "change the method's entry in cdp/methods.json"
+        };
+        let asked = format!("the CDP method {method}");
+        let denial = Denial::new(Layer::Cdp, "cdp.methods", asked, sentence, how).matched(method);
+        desk.note(denial.sandbox(sandbox)).rest()
     }
 
     /// What becomes of a message. `owns_stream` says whether the client was given a stream.
