@@ -184,7 +184,7 @@ fn call(policy: &Policy, call: &ToolCall) -> Ruled {
     if let Some(refusal) = forbidden(policy, call) {
         // Where the engine cannot do it either, the field alone would not help.
         let change = engine.map_or(Change::Toml(wanted), |_| Change::Other(ELSEWHERE.to_owned()));
-        return Ruled::no(rule, refusal.message, change);
+        return Ruled::no(rule, refusal.why, change);
     }
     match engine {
         Some(why) => Ruled::no("tier", why, Change::Other(ELSEWHERE.to_owned())).by("wasm engine"),
