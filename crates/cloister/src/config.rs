@@ -23,12 +23,12 @@
 //! jwks = "https://id.example/.well-known/jwks.json"
 //! ```
 
+mod audit;
 mod quotas;
 
+pub(crate) use audit::Audit;
 pub(crate) use quotas::QuotasConfig;
 
-use crate::audit::{Limits, OnFailure};
-use cloister_core::audit::Durability;
 use cloister_gateway::{AccessMode, Role};
 use cloister_process::EngineRoom;
 use serde::Deserialize;
@@ -72,31 +72,6 @@ pub(crate) struct Config {
     pub(crate) tenants: BTreeMap<String, Bounds>,
     /// The audit log.
     pub(crate) audit: Audit,
-}
-
-/// `[audit]`.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Audit {
-    /// Whether sessions are not started, and keys not issued, while that cannot be recorded. Default true.
-    pub(crate) fail_closed: Option<bool>,
-    /// Whether starts and stops of sessions wait until the disk has their records, so that a power cut loses none of them; a flush
-    /// for each. Default false: the kernel has them before the session is started, and the disk within a second.
-    pub(crate) sync_sessions: bool,
-    /// Mebibytes of one file, after which the next is begun. Default 64.
-    pub(crate) file_mib: Option<u64>,
-}
-
-impl Audit {
-    /// With the defaults put in.
-    pub(crate) fn limits(&self) -> Limits {
-        let default = Limits::default();
-        Limits {
-            file: self.file_mib.map_or(default.file, |mib| mib.max(1) << 20),
-            on_failure: if self.fail_closed.unwrap_or(true) { OnFailure::Close } else { OnFailure::GoOn },
-            sessions: if self.sync_sessions { Durability::Synced } else { Durability::Soon },
-        }
-    }
 }
 
 /// `[access]`.

@@ -3,8 +3,8 @@
 //! They are also the policy of `policies/default.toml`, which sets nothing. Why each is what it is stands in the field docs.
 
 use super::{
-    AuditRules, BrowserRules, Filesystem, Isolation, Languages, Network, NetworkMode, Output, Policy, Resources,
-    Snapshots, StartMode, Time, Wall,
+    AuditRules, BrowserRules, Filesystem, Isolation, Languages, Network, NetworkMode, Output, Policy,
+    Resources, Snapshots, StartMode, Time, Wall,
 };
 use std::time::Duration;
 

@@ -3,8 +3,8 @@
 use super::fields::Field;
 use super::quantity::{size_text, span_text};
 use super::{
-    AuditRules, BrowserRules, Filesystem, Isolation, Languages, Network, NetworkMode, Output, Policy, Resources,
-    Snapshots, StartMode, Time, Wall,
+    AuditRules, BrowserRules, Filesystem, Isolation, Languages, Network, NetworkMode, Output, Policy,
+    Resources, Snapshots, StartMode, Time, Wall,
 };
 
 /// One field of a policy.

@@ -6,8 +6,8 @@
 
 use super::target::{Cover, Domains, Ranges};
 use super::{
-    AuditRules, BrowserRules, Filesystem, Isolation, Languages, Network, NetworkMode, Output, Policy, Resources,
-    StartMode, Time,
+    AuditRules, BrowserRules, Filesystem, Isolation, Languages, Network, NetworkMode, Output, Policy,
+    Resources, StartMode, Time,
 };
 use std::collections::HashSet;
 use std::hash::Hash;
