@@ -2,8 +2,8 @@
 
 use cloister_core::SandboxId;
 use cloister_core::browser::{BrowserHost, Proxies, UpstreamProxy};
-use cloister_core::egress::{EgressCounters, EgressFactory, EgressHandle};
-use cloister_core::policy::{Network, Policy};
+use cloister_core::egress::{EgressCounters, EgressFactory, EgressHandle, HostUse};
+use cloister_core::policy::Policy;
 use cloister_tests::browser::{Driven, Process, launch, rig, shipped, with_browser};
 use cloister_tests::calls::in_session;
 use cloister_tests::rig::{Rig, plain};
@@ -114,7 +114,7 @@ impl EgressFactory for Idle {
     fn serve(
         &self,
         _: SandboxId,
-        _: Network,
+        _: &Policy,
         proxies: Proxies,
         listener: TcpListener,
     ) -> std::io::Result<Box<dyn EgressHandle>> {
@@ -126,6 +126,10 @@ impl EgressFactory for Idle {
 impl EgressHandle for Held {
     fn counters(&self) -> EgressCounters {
         EgressCounters::default()
+    }
+
+    fn hosts(&self) -> Vec<HostUse> {
+        Vec::new()
     }
 }
 

@@ -83,19 +83,23 @@ fn answer(mut stream: TcpStream, log: &Mutex<Vec<String>>) {
     drop(stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body)));
 }
 
-/// A pure wheel: a zip archive whose files are stored as they are.
 fn wheel() -> Vec<u8> {
-    let info = format!("{NAME}-1.0.dist-info");
+    wheel_of(NAME)
+}
+
+/// A pure wheel of a module: a zip archive whose files are stored as they are.
+pub fn wheel_of(module: &str) -> Vec<u8> {
+    let info = format!("{module}-1.0.dist-info");
     let files = [
-        (format!("{NAME}.py"), "VALUE = 6 * 7\n".to_owned()),
-        (format!("{info}/METADATA"), format!("Metadata-Version: 2.1\nName: {NAME}\nVersion: 1.0\n")),
+        (format!("{module}.py"), "VALUE = 6 * 7\n".to_owned()),
+        (format!("{info}/METADATA"), format!("Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")),
         (
             format!("{info}/WHEEL"),
             "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n".to_owned(),
         ),
         (
             format!("{info}/RECORD"),
-            format!("{NAME}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n"),
+            format!("{module}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n"),
         ),
     ];
     let (mut archive, mut directory) = (Vec::new(), Vec::new());

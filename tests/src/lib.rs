@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod calls;
+pub mod far;
 #[cfg(not(test))]
 pub mod fuzz;
 pub mod host;

@@ -13,7 +13,7 @@ use cloister_core::browser::Proxies;
 use cloister_core::command::{Language, Runtime, ToolCall};
 use cloister_core::egress::{EgressFactory, EgressHandle};
 use cloister_core::event::{Event, Execution, Outcome, Rich};
-use cloister_core::policy::{Network, Policy, StartMode, Wall};
+use cloister_core::policy::{Policy, StartMode, Wall};
 use cloister_core::{Principal, SandboxId};
 use cloister_process::{EngineRoom, ProcessBackend, ProcessConfig, WASM_TIER, WasmBackend, WasmConfig};
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ impl EgressFactory for NoEgress {
     fn serve(
         &self,
         _: SandboxId,
-        _: Network,
+        _: &Policy,
         _: Proxies,
         _: TcpListener,
     ) -> std::io::Result<Box<dyn EgressHandle>> {

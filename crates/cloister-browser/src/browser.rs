@@ -17,6 +17,7 @@ use cloister_core::browser::{
     Action, ActionResult, Browser, BrowserError, CdpClient, Engine, Role, StreamStatus, Viewport,
 };
 use cloister_core::command::ToolCall;
+use cloister_core::egress::EgressReport;
 use cloister_core::id::SandboxId;
 use cloister_core::recording::Recording;
 use serde_json::json;
@@ -134,6 +135,10 @@ impl Browser for ChromiumBrowser {
 
     fn walls(&self) -> Vec<(String, String)> {
         self.sandbox.walls()
+    }
+
+    fn egress(&self) -> Option<EgressReport> {
+        self.sandbox.egress()
     }
 
     async fn act(&self, action: Action) -> Result<ActionResult, BrowserError> {

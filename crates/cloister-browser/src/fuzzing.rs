@@ -3,6 +3,7 @@
 use crate::envelope::{Head, Incoming, Request, request};
 use crate::filter::{Filter, Table, Verdict};
 use cloister_core::browser::Role;
+use cloister_core::policy::Policy;
 use serde_json::Value;
 use std::sync::{Arc, OnceLock};
 
@@ -18,7 +19,8 @@ pub fn from_client(data: &[u8]) {
     let Ok(Request { id, method, params, session }) = serde_json::from_str::<Request<'_>>(text) else {
         return;
     };
-    let filter = Filter::new(Arc::clone(table), "/workspace");
+    let rules = Policy::built_in("fuzzed").browser;
+    let filter = Filter::new(Arc::clone(table), "/workspace", &rules);
     for role in [Role::Driver, Role::Human, Role::Observer] {
         let passed = match filter.check(role, &method, params, |_| false) {
             Verdict::Pass => params.map(|params| params.get().to_owned()),

@@ -1,6 +1,7 @@
 //! What an isolation backend is: two traits, implemented once per tier.
 
 use crate::command::ToolCall;
+use crate::egress::EgressReport;
 use crate::event::Event;
 use crate::id::{Principal, SandboxId};
 use crate::policy::Policy;
@@ -125,4 +126,8 @@ pub trait Interpreter: Send + Sync {
     async fn stop(&self, grace: Duration) -> StopReport;
     /// What the native door shows of the walls: name and value, as measured.
     fn walls(&self) -> Vec<(String, String)>;
+    /// What has gone through its way out; `None` for one that has none.
+    fn egress(&self) -> Option<EgressReport> {
+        None
+    }
 }

@@ -9,20 +9,36 @@
 
 use crate::browser::Proxies;
 use crate::id::SandboxId;
-use crate::policy::Network;
+use crate::policy::Policy;
 use std::io;
 use std::net::TcpListener;
 
+/// What the programs of a sandbox are given so that they use its way out as the policy means it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Provisions {
+    /// Variables of their environment. No value of a secret is ever among them.
+    pub env: Vec<(String, String)>,
+    /// A certificate (PEM) of an authority that they trust beside those of the image.
+    pub trust: Option<String>,
+}
+
 /// Serves the egress listeners of sandboxes.
 pub trait EgressFactory: Send + Sync {
-    /// Serve `listener`, which is bound inside the sandbox's network namespace, by the rules of `network`, until the
+    /// What sandboxes of `policy` need beside the listener. The same for all of them as long as the server runs: a zygote has it
+    /// before its sandboxes are known.
+    fn provisions(&self, policy: &Policy) -> Provisions {
+        let _ = policy;
+        Provisions::default()
+    }
+
+    /// Serve `listener`, which is bound inside the sandbox's network namespace, by the rules of `policy`, until the
     /// returned handle is dropped. What `proxies` names goes through an upstream proxy, after the same rules; code
     /// sessions have none. An error (a rule or a proxy that cannot be read, no descriptor left) means that the sandbox
     /// must not start: never a sandbox with weaker rules.
     fn serve(
         &self,
         sandbox: SandboxId,
-        network: Network,
+        policy: &Policy,
         proxies: Proxies,
         listener: TcpListener,
     ) -> io::Result<Box<dyn EgressHandle>>;
@@ -32,6 +48,31 @@ pub trait EgressFactory: Send + Sync {
 pub trait EgressHandle: Send + Sync {
     /// What has passed so far.
     fn counters(&self) -> EgressCounters;
+    /// The same by host, the one with most bytes first. Bounded: what a session does beyond a few hundred hosts is one entry.
+    fn hosts(&self) -> Vec<HostUse>;
+
+    /// Both, as the native door shows them.
+    fn report(&self) -> EgressReport {
+        EgressReport { total: self.counters(), hosts: self.hosts() }
+    }
+}
+
+/// What a session has done with its way out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EgressReport {
+    /// Everything together.
+    pub total: EgressCounters,
+    /// By host.
+    pub hosts: Vec<HostUse>,
+}
+
+/// What has passed to and from one host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostUse {
+    /// A name or an address, as it was asked for: letters, digits, dots, hyphens, or an address in its canonical form.
+    pub host: String,
+    /// Bytes to it and from it, connections that were let through, requests that a rule refused.
+    pub counters: EgressCounters,
 }
 
 /// What has passed through a listener.

@@ -18,6 +18,8 @@ pub const FIRST_SANDBOX_ID: u32 = 0x7000_0000;
 pub const SANDBOX_IDS: std::ops::Range<u32> = FIRST_SANDBOX_ID..FIRST_SANDBOX_ID + 0x0100_0000;
 /// Where the in-sandbox end of the egress proxy listens, for sandboxes with a network.
 pub const PROXY_PORT: u16 = 3128;
+/// The bundle of certificates of every image.
+pub const TRUSTED: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// One sandbox.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -145,6 +147,8 @@ pub struct World {
     pub tmp: String,
     /// Environment of guest programs.
     pub env: Vec<(String, String)>,
+    /// A certificate (PEM) that is added to the image's bundle, as this sandbox sees it.
+    pub trust: Option<String>,
 }
 
 /// Limits that init enforces or sets.

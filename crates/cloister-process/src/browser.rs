@@ -14,6 +14,7 @@ use cloister_core::SandboxId;
 use cloister_core::backend::{EventSink, Interpreter, InvokeError, StartError, StopReport, Unavailable};
 use cloister_core::browser::{BrowserHost, Chromium, Proxies};
 use cloister_core::command::ToolCall;
+use cloister_core::egress::EgressReport;
 use cloister_core::lock::lock;
 use cloister_core::policy::Policy;
 use std::collections::HashMap;
@@ -104,5 +105,9 @@ impl Interpreter for BrowserSandbox {
         let mut walls = self.inner.walls();
         walls.extend(self.inner.init().map(inner::walls).unwrap_or_default());
         walls
+    }
+
+    fn egress(&self) -> Option<EgressReport> {
+        self.inner.egress()
     }
 }

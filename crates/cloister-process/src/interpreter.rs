@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use cloister_core::SandboxId;
 use cloister_core::backend::{EventSink, Interpreter, InvokeError, StopReport};
 use cloister_core::command::ToolCall;
+use cloister_core::egress::EgressReport;
 use cloister_core::policy::Policy;
 use cloister_jail::guest::message::Request;
 use std::io;
@@ -70,5 +71,9 @@ impl Interpreter for ProcessInterpreter {
 
     fn walls(&self) -> Vec<(String, String)> {
         self.sandbox.walls.clone()
+    }
+
+    fn egress(&self) -> Option<EgressReport> {
+        self.sandbox.egress()
     }
 }

@@ -2,11 +2,12 @@
 
 use crate::image::Image;
 use crate::wasm::WASM_TIER;
+use cloister_core::egress::Provisions;
 use cloister_core::policy::{
     Filesystem, Isolation, Languages, NetworkMode, Output, Policy, Resources, StartMode, Time, Wall,
 };
 use cloister_jail::plan::{
-    BrowserProgram, EngineProgram, Jail, Limits, PROXY_PORT, Plan, Programs, VERSION, World,
+    BrowserProgram, EngineProgram, Jail, Limits, PROXY_PORT, Plan, Programs, TRUSTED, VERSION, World,
 };
 use cloister_jail::setup::container;
 use std::time::Duration;
@@ -38,6 +39,8 @@ pub(crate) struct Identity {
     pub(crate) orphan: Duration,
     /// What the walls are made of.
     pub(crate) jail: Jail,
+    /// What its programs need for the way out.
+    pub(crate) provisions: Provisions,
 }
 
 impl Places {
@@ -95,6 +98,8 @@ pub(crate) fn lower(policy: &Policy, image: &Image, filters: Vec<Vec<u64>>, who:
         image: _,
         start,
         network,
+        packages: _,
+        secrets: _, // given out by whoever serves the way out
         resources,
         filesystem,
         time,
@@ -111,7 +116,8 @@ pub(crate) fn lower(policy: &Policy, image: &Image, filters: Vec<Vec<u64>>, who:
     let Languages { runtimes, shell } = languages;
     let Output { stream, display, displays, figures: _, files: _, files_max, text: _ } = output;
     let Isolation { require, seccomp: _ } = isolation;
-    let Identity { sandbox, nonce, machine_id, outer, privileged, cgroups, warm, orphan, jail } = who;
+    let Identity { sandbox, nonce, machine_id, outer, privileged, cgroups, warm, orphan, jail, provisions } =
+        who;
 
     let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
     let runners = image.runners.iter().filter(|(name, _)| runtimes.contains(name));
@@ -131,7 +137,8 @@ pub(crate) fn lower(policy: &Policy, image: &Image, filters: Vec<Vec<u64>>, who:
             storage_bytes: *disk,
             storage_inodes: *inodes,
             storage_exec: *exec,
-            env: environment(image, policy, &places),
+            env: environment(image, policy, &places, &provisions),
+            trust: provisions.trust,
             workspace: places.workspace,
             home: places.home,
             tmp: places.tmp,
@@ -193,8 +200,14 @@ fn browser(argv: &[String], proxy: bool) -> BrowserProgram {
 }
 
 /// The environment of guest programs: the image's, the places, and the proxy if there is one. Nothing of the server's.
-pub(crate) fn environment(image: &Image, policy: &Policy, places: &Places) -> Vec<(String, String)> {
+pub(crate) fn environment(
+    image: &Image,
+    policy: &Policy,
+    places: &Places,
+    provisions: &Provisions,
+) -> Vec<(String, String)> {
     let mut env = image.env.clone();
+    env.extend(provisions.env.iter().cloned());
     // Read by the image's pip, which explains a missing network in a sentence instead of failing on a name that does not resolve.
     env.insert("CLOISTER_NETWORK".into(), policy.network.mode.name().into());
     env.insert("CLOISTER_POLICY".into(), policy.name.clone());
@@ -223,6 +236,9 @@ pub(crate) fn environment(image: &Image, policy: &Policy, places: &Places) -> Ve
         }
         // Node 24 reads the proxy variables only when it is told to.
         env.insert("NODE_USE_ENV_PROXY".into(), "1".into());
+        // It brings certificates of its own, without those that a site has added to the image.
+        env.insert("NODE_EXTRA_CA_CERTS".into(), TRUSTED.into());
+        env.insert("GIT_SSL_CAINFO".into(), TRUSTED.into());
     }
     env.into_iter().collect()
 }
@@ -264,6 +280,7 @@ mod tests {
             warm: false,
             orphan: Duration::from_secs(60),
             jail: Jail::Namespaces,
+            provisions: Provisions::default(),
         };
         lower(policy, &image(), Vec::new(), who)
     }

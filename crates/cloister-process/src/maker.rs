@@ -197,6 +197,7 @@ impl Maker {
             warm: zygote.is_some(),
             orphan: self.config.orphan,
             jail,
+            provisions: self.config.egress.provisions(policy),
         };
         let plan = lower::lower(policy, image, filters, identity);
         #[cfg(debug_assertions)]
@@ -294,8 +295,7 @@ impl Maker {
         let stream = connect(remains.directory.as_deref().unwrap_or(Path::new(""))).map_err(failed)?;
         let (stream, hello) = Control::attach(stream, &birth.nonce).map_err(failed)?;
         if let Some(listener) = hello.proxy {
-            let (network, proxies) = (policy.network.clone(), proxies.clone());
-            let served = self.config.egress.serve(birth.id.clone(), network, proxies, listener);
+            let served = self.config.egress.serve(birth.id.clone(), policy, proxies.clone(), listener);
             remains.egress = Some(served.map_err(|e| step("serve the sandbox's way out", e))?);
         }
         let (sender, gone) = watch::channel(None);
@@ -359,7 +359,8 @@ impl Maker {
             return None;
         }
         let places = Places::of(Jail::Namespaces, "", &policy.filesystem.workspace);
-        let env = lower::environment(image, policy, &places);
+        let provisions = self.config.egress.provisions(policy);
+        let env = lower::environment(image, policy, &places, &provisions);
         let key = format!("{}\0{}\0{env:?}", image.root.display(), image.name);
         let log = self.config.state_dir.join("zygote.log");
         let (launcher, library) = (&self.launcher, &self.config.zygote_library);

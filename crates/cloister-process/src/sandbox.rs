@@ -4,6 +4,7 @@ use crate::control::Control;
 use crate::remains::Remains;
 use cloister_core::SandboxId;
 use cloister_core::backend::StopReport;
+use cloister_core::egress::EgressReport;
 use cloister_core::lock::lock;
 use cloister_jail::cgroup::{Gauges, Usage};
 use std::os::fd::OwnedFd;
@@ -39,6 +40,12 @@ impl Sandbox {
     pub(crate) fn init(&self) -> Option<i32> {
         let remains = lock(&self.remains);
         cloister_jail::pid_of(remains.as_ref()?.pidfd.as_ref()?)
+    }
+
+    /// What has gone through its way out, if it has one.
+    pub(crate) fn egress(&self) -> Option<EgressReport> {
+        let remains = lock(&self.remains);
+        remains.as_ref()?.egress.as_ref().map(|served| served.report())
     }
 
     /// Whether its channel has not ended.

@@ -17,6 +17,10 @@
 //! [interpreters."aws.browser.v1"]
 //! policy = "browser-open"
 //!
+//! [secrets.SERVICE_KEY]
+//! file = "/etc/cloister/service.key"
+//! hosts = ["api.service.example"]
+//!
 //! [auth.jwt]
 //! issuer = "https://id.example"
 //! audience = ["cloister"]
@@ -29,6 +33,7 @@ mod quotas;
 pub(crate) use audit::Audit;
 pub(crate) use quotas::QuotasConfig;
 
+use crate::egress::SecretConfig;
 use cloister_gateway::{AccessMode, Role};
 use cloister_process::EngineRoom;
 use serde::Deserialize;
@@ -70,8 +75,20 @@ pub(crate) struct Config {
     pub(crate) policy: Bounds,
     /// What bounds the sessions of some tenants besides, by the tenant's name.
     pub(crate) tenants: BTreeMap<String, Bounds>,
+    /// What sessions reach outside, beside their policies.
+    pub(crate) egress: Egress,
+    /// Secrets that policies can lend to sessions, by name.
+    pub(crate) secrets: BTreeMap<String, SecretConfig>,
     /// The audit log.
     pub(crate) audit: Audit,
+}
+
+/// `[egress]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Egress {
+    /// PEM file of the authorities that the certificates of secrets' hosts and of package mirrors may come from. Default the system's.
+    pub(crate) ca: Option<PathBuf>,
 }
 
 /// `[access]`.

@@ -1,6 +1,6 @@
 //! The isolation tiers of this server: one line per backend. Another tier is added here and nowhere else.
 
-use crate::egress::{EgressProxy, Loopback};
+use crate::egress::{EgressProxy, Loopback, Mirrors, Secrets};
 use crate::locate::{Installation, Missing};
 use crate::policies::{Policies, PoliciesError};
 use crate::recordings::FileRecordings;
@@ -44,6 +44,10 @@ pub(crate) struct Setup<'a> {
     pub(crate) recordings: FileRecordings,
     /// Targets on this machine that sessions with a network may reach.
     pub(crate) loopback: Loopback,
+    /// Where policies get packages from.
+    pub(crate) mirrors: Mirrors,
+    /// What policies may lend to sessions.
+    pub(crate) secrets: Secrets,
     /// Where events and denials go.
     pub(crate) desk: Arc<Desk>,
 }
@@ -81,7 +85,7 @@ pub(crate) struct Registry {
 impl Registry {
     /// Builds every backend. Call while the process has one thread: backends start their launchers here.
     pub(crate) fn build(setup: Setup<'_>) -> Result<Self, RegistryError> {
-        let egress = Arc::new(EgressProxy::new(setup.loopback));
+        let egress = Arc::new(EgressProxy::new(setup.loopback, setup.secrets, setup.mirrors, setup.desk));
         let config = ProcessConfig {
             state_dir: setup.state_dir,
             images_dir: setup.images_dir,
@@ -126,6 +130,11 @@ impl Registry {
             recordings: Arc::new(setup.recordings),
             desk: setup.desk,
         })
+    }
+
+    /// Whether sessions of a policy that is to be served would have their way out; else what is wrong and what to do.
+    pub(crate) fn check(&self, policy: &Policy) -> Result<(), String> {
+        self.egress.check(policy)
     }
 
     /// The tiers by name.

@@ -91,6 +91,7 @@ impl Reloader {
             Policies::find(self.policies.as_deref(), &self.installation).map_err(|e| e.to_string())?;
         let served = Served::of(&config.unwrap_or_default(), &policies).map_err(|e| e.to_string())?;
         let filters = policies.filters().map_err(|e| e.to_string())?;
+        served.interpreters.iter().try_for_each(|(_, policy)| self.registry.check(policy))?;
         let lines = changes(&self.served, &served);
         // Before the effect: a change that cannot be written down does not take place.
         let event =

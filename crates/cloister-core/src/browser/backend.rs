@@ -6,6 +6,7 @@ use super::page::{Performed, Step};
 use super::{Proxies, Viewport};
 use crate::backend::{EventSink, InvokeError, StartError, StopReport, Unavailable};
 use crate::command::ToolCall;
+use crate::egress::EgressReport;
 use crate::error::{Error, Kind, Reason};
 use crate::id::SandboxId;
 use crate::policy::Policy;
@@ -141,6 +142,10 @@ pub trait Browser: Send + Sync {
     fn viewport(&self) -> Viewport;
     /// Name and value of every wall, as measured.
     fn walls(&self) -> Vec<(String, String)>;
+    /// What has gone through its way out; `None` for one that has none.
+    fn egress(&self) -> Option<EgressReport> {
+        None
+    }
     /// One of the eight actions, on the page in front. Always answers within a bounded time.
     async fn act(&self, action: Action) -> Result<ActionResult, BrowserError>;
     /// Page actions in order, until one fails; what was done before stays done. `timeout` bounds all of them together.

@@ -1,6 +1,6 @@
 //! What a policy must satisfy in itself, whatever it extends: values that make sense, and hard bounds of the server.
 
-use super::defaults::LONGEST_LIFE;
+use super::defaults::{LONGEST_LIFE, MOST_BYTES};
 use super::quantity::{size_text, span_text};
 use super::room;
 use super::target::{Cidr, is_domain};
@@ -105,7 +105,10 @@ fn amounts(policy: &Policy, found: &mut Vec<Complaint>) {
     let count: fn(u64) -> String = |n| n.to_string();
     // Below the least values no interpreter comes up; above the most the number is a mistake or the protocol's limit.
     between("network.connections", u64::from(policy.network.connections), 1, 65_535, count);
-    between("network.bytes", policy.network.bytes, 1, 1 << 50, size_text);
+    between("network.bytes", policy.network.bytes, 1, MOST_BYTES, size_text);
+    between("network.host_bytes", policy.network.host_bytes, 1, MOST_BYTES, size_text);
+    between("network.connection_rate", u64::from(policy.network.connection_rate), 1, 1_000_000, count);
+    between("packages.max_bytes", policy.packages.max_bytes, 1, MOST_BYTES, size_text);
     between("resources.memory", resources.memory, 32 * MIB, 1 << 44, size_text);
     between("resources.pids", resources.pids, 16, 1 << 22, count);
     between("resources.open_files", resources.open_files, 64, 1 << 20, count);
@@ -162,6 +165,23 @@ fn lists(policy: &Policy, found: &mut Vec<Complaint>) {
         found.push(("languages.runtimes", format!("`{bad}` is no runtime: use {}", RUNTIMES.join(", "))));
     }
     no_twins("languages.runtimes", runtimes, found);
+    for bad in policy.secrets.iter().filter(|name| *name != "*" && !is_secret_name(name)) {
+        let text =
+            format!("`{bad}` is no name of a secret: use capital letters, digits and `_`, or \"*\" for all");
+        found.push(("secrets", text));
+    }
+    no_twins("secrets", &policy.secrets, found);
+    for (field, list) in
+        [("packages.allow", &policy.packages.allow), ("packages.deny", &policy.packages.deny)]
+    {
+        for bad in list.iter().filter(|name| !is_project(name)) {
+            let text = format!(
+                "`{bad}` is no project: use its normalised name (small letters, digits, single `-`), or end in `*`"
+            );
+            found.push((field, text));
+        }
+    }
+    no_twins("packages.allow", &policy.packages.allow, found);
     no_twins("network.ports", &policy.network.ports, found);
     no_twins("network.allowed_domains", &policy.network.allowed_domains, found);
     no_twins("network.allowed_cidrs", &policy.network.allowed_cidrs, found);
@@ -173,6 +193,25 @@ fn lists(policy: &Policy, found: &mut Vec<Complaint>) {
         let text = "names fewer than two walls: no policy may rest on one boundary alone";
         found.push(("isolation.require", text.into()));
     }
+}
+
+/// Whether `text` is a project's name in normal form (PEP 503), or the beginning of one and `*`.
+fn is_project(text: &str) -> bool {
+    let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let stem = text.strip_suffix('*').unwrap_or(text);
+    let whole = stem == text;
+    text.len() <= 100
+        && stem.bytes().all(legal)
+        && !stem.starts_with('-')
+        && !stem.contains("--")
+        && !(whole && (stem.is_empty() || stem.ends_with('-')))
+}
+
+/// Whether `text` may name a secret: it becomes the name of a variable.
+pub fn is_secret_name(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+        && text.starts_with(|c: char| c.is_ascii_uppercase())
 }
 
 fn no_twins<T: Eq + Hash + Display>(field: &'static str, list: &[T], found: &mut Vec<Complaint>) {

@@ -3,8 +3,8 @@
 //! They are also the policy of `policies/default.toml`, which sets nothing. Why each is what it is stands in the field docs.
 
 use super::{
-    AuditRules, BrowserRules, Filesystem, Isolation, Languages, Network, NetworkMode, Output, Policy,
-    Resources, Snapshots, StartMode, Time, Wall,
+    AuditRules, BrowserRules, Filesystem, Install, Isolation, Languages, Network, NetworkMode, Output,
+    Packages, Policy, Resources, Snapshots, StartMode, Time, Wall,
 };
 use std::time::Duration;
 
@@ -14,6 +14,9 @@ const GIB: u64 = 1 << 30;
 
 /// 8 hours: the longest life of a session at the AWS service, and here.
 pub(super) const LONGEST_LIFE: Duration = Duration::from_secs(28_800);
+
+/// What no session gets to move: a bound that is none.
+pub(super) const MOST_BYTES: u64 = 1 << 50;
 
 impl Policy {
     /// The policy that a file without a single field describes.
@@ -33,7 +36,20 @@ impl Policy {
                 ports: vec![443, 80],
                 connections: 64,
                 bytes: GIB,
+                host_bytes: MOST_BYTES,
+                connection_rate: 3000,
             },
+            packages: Packages {
+                install: Install::Off,
+                index: String::new(),
+                allow: Vec::new(),
+                deny: Vec::new(),
+                wheels_only: true,
+                require_hashes: true,
+                max_bytes: GIB,
+                min_age: Duration::ZERO,
+            },
+            secrets: Vec::new(),
             resources: Resources { memory: 2 * GIB, cpu: 2.0, pids: 256, open_files: 1024 },
             filesystem: Filesystem {
                 disk: GIB,

@@ -3,8 +3,8 @@
 use super::fields::Field;
 use super::quantity::{size_text, span_text};
 use super::{
-    AuditRules, BrowserRules, Filesystem, Isolation, Languages, Network, NetworkMode, Output, Policy,
-    Resources, Snapshots, StartMode, Time, Wall,
+    AuditRules, BrowserRules, Filesystem, Isolation, Languages, Network, NetworkMode, Output, Packages,
+    Policy, Resources, Snapshots, StartMode, Time, Wall,
 };
 
 /// One field of a policy.
@@ -47,6 +47,8 @@ pub(super) fn rows(policy: &Policy) -> Vec<(&'static str, String)> {
         image,
         start,
         network,
+        packages,
+        secrets,
         resources,
         filesystem,
         time,
@@ -66,7 +68,10 @@ pub(super) fn rows(policy: &Policy) -> Vec<(&'static str, String)> {
         ports,
         connections,
         bytes,
+        host_bytes,
+        connection_rate,
     } = network;
+    let Packages { install, index, allow, deny, wheels_only, require_hashes, max_bytes, min_age } = packages;
     let Resources { memory, cpu, pids, open_files } = resources;
     let Filesystem { disk, inodes, max_file, exec, workspace } = filesystem;
     let Time { session_default, session_max, call, grace, task } = time;
@@ -89,6 +94,17 @@ pub(super) fn rows(policy: &Policy) -> Vec<(&'static str, String)> {
         ("network.ports", list(ports.iter().map(ToString::to_string))),
         ("network.connections", connections.to_string()),
         ("network.bytes", size(bytes)),
+        ("network.host_bytes", size(host_bytes)),
+        ("network.connection_rate", connection_rate.to_string()),
+        ("packages.install", quoted(install.name())),
+        ("packages.index", quoted(index)),
+        ("packages.allow", list(allow.iter().map(|name| quoted(name)))),
+        ("packages.deny", list(deny.iter().map(|name| quoted(name)))),
+        ("packages.wheels_only", wheels_only.to_string()),
+        ("packages.require_hashes", require_hashes.to_string()),
+        ("packages.max_bytes", size(max_bytes)),
+        ("packages.min_age", quoted(&span_text(*min_age))),
+        ("secrets", list(secrets.iter().map(|name| quoted(name)))),
         ("resources.memory", size(memory)),
         ("resources.cpu", format!("{cpu:?}")),
         ("resources.pids", pids.to_string()),

@@ -3,7 +3,7 @@
 use super::narrow::union;
 use super::quantity::{Size, Span};
 use super::room;
-use super::{AuditLevel, Capture, NetworkMode, Policy, Snapshots, StartMode, Wall};
+use super::{AuditLevel, Capture, Install, NetworkMode, Policy, Snapshots, StartMode, Wall};
 use serde::Deserialize;
 
 /// One file of `policies/`.
@@ -22,6 +22,9 @@ pub(super) struct Document {
     snapshots: Option<SnapshotsName>,
     #[serde(default)]
     network: NetworkPart,
+    #[serde(default)]
+    packages: PackagesPart,
+    secrets: Option<Vec<String>>,
     #[serde(default)]
     resources: ResourcesPart,
     #[serde(default)]
@@ -51,6 +54,37 @@ struct NetworkPart {
     ports: Option<Vec<u16>>,
     connections: Option<u32>,
     bytes: Option<Size>,
+    host_bytes: Option<Size>,
+    connection_rate: Option<u32>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PackagesPart {
+    install: Option<InstallName>,
+    index: Option<String>,
+    allow: Option<Vec<String>>,
+    deny: Option<Vec<String>>,
+    wheels_only: Option<bool>,
+    require_hashes: Option<bool>,
+    max_bytes: Option<Size>,
+    min_age: Option<Span>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum InstallName {
+    Off,
+    Mirror,
+}
+
+impl From<InstallName> for Install {
+    fn from(install: InstallName) -> Self {
+        match install {
+            InstallName::Off => Self::Off,
+            InstallName::Mirror => Self::Mirror,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -173,6 +207,8 @@ impl Document {
             start,
             snapshots,
             network,
+            packages,
+            secrets,
             resources,
             filesystem,
             time,
@@ -198,6 +234,8 @@ impl Document {
             ports,
             connections,
             bytes,
+            host_bytes,
+            connection_rate,
         } = network;
         let to = &mut policy.network;
         set(&mut to.mode, mode.map(NetworkMode::from));
@@ -209,6 +247,21 @@ impl Document {
         set(&mut to.ports, ports);
         set(&mut to.connections, connections);
         set(&mut to.bytes, bytes.map(|size| size.0));
+        set(&mut to.host_bytes, host_bytes.map(|size| size.0));
+        set(&mut to.connection_rate, connection_rate);
+
+        let PackagesPart { install, index, allow, deny, wheels_only, require_hashes, max_bytes, min_age } =
+            packages;
+        let to = &mut policy.packages;
+        set(&mut to.install, install.map(Install::from));
+        set(&mut to.index, index);
+        set(&mut to.allow, allow);
+        to.deny = union(&to.deny, &deny.unwrap_or_default());
+        set(&mut to.wheels_only, wheels_only);
+        set(&mut to.require_hashes, require_hashes);
+        set(&mut to.max_bytes, max_bytes.map(|size| size.0));
+        set(&mut to.min_age, min_age.map(|span| span.0));
+        set(&mut policy.secrets, secrets);
 
         let ResourcesPart { memory, cpu, pids, open_files } = resources;
         let to = &mut policy.resources;

@@ -35,6 +35,12 @@ pub enum Kind {
     Ranges,
     /// A list of TCP ports.
     Ports,
+    /// The address of a simple package index, or nothing.
+    Index,
+    /// A list of projects in their normal form, or beginnings of such with `*`.
+    Projects,
+    /// A list of names of secrets, or `*`.
+    Secrets,
 }
 
 /// One field.
@@ -70,6 +76,7 @@ const fn field(
 }
 
 const PROXY: &str = "egress proxy";
+const PACKAGES: &str = "package index of the egress proxy";
 const CGROUP: &str = "cgroup, and rlimits in any case";
 const STORAGE: &str = "size of the session's tmpfs";
 const INIT: &str = "init of the sandbox";
@@ -155,6 +162,77 @@ pub const FIELDS: &[Field] = &[
         Kind::Size,
         "bytes in and out per session",
         "bulk exfiltration through an allowed host",
+        PROXY,
+    ),
+    field(
+        "network.host_bytes",
+        Kind::Size,
+        "bytes in and out per session and host",
+        "bulk exfiltration through one host of many",
+        PROXY,
+    ),
+    field(
+        "network.connection_rate",
+        Kind::Count,
+        "new connections per minute",
+        "scans that close each connection at once",
+        PROXY,
+    ),
+    field(
+        "packages.install",
+        Kind::Choice(&["off", "mirror"]),
+        "off, or from the operator's mirror",
+        "packages of whoever answers to a name",
+        PACKAGES,
+    ),
+    field("packages.index", Kind::Index, "the operator's mirror, a simple index", "", PACKAGES),
+    field(
+        "packages.allow",
+        Kind::Projects,
+        "projects that may be installed",
+        "typing errors, invented names, confused dependencies",
+        PACKAGES,
+    ),
+    field(
+        "packages.deny",
+        Kind::Projects,
+        "projects that may not, whatever is allowed",
+        "known bad packages behind a broad allowance",
+        PACKAGES,
+    ),
+    field(
+        "packages.wheels_only",
+        Kind::Flag,
+        "no source archives",
+        "code that runs when a package is merely installed",
+        PACKAGES,
+    ),
+    field(
+        "packages.require_hashes",
+        Kind::Flag,
+        "only files whose SHA-256 the mirror states",
+        "files that were changed on their way",
+        PACKAGES,
+    ),
+    field(
+        "packages.max_bytes",
+        Kind::Size,
+        "bytes of package files per session",
+        "the mirror as a way to fill memory",
+        PACKAGES,
+    ),
+    field(
+        "packages.min_age",
+        Kind::Span,
+        "only files that the index has had for so long",
+        "packages that are found out within days",
+        PACKAGES,
+    ),
+    field(
+        "secrets",
+        Kind::Secrets,
+        "secrets of the server that requests may carry and code never sees",
+        "credentials in the reach of code that nobody trusts",
         PROXY,
     ),
     field(
@@ -351,6 +429,13 @@ fn of(kind: Kind) -> Value {
         }}),
         Kind::Ranges => json!({ "type": "array", "items": {
             "type": "string", "pattern": "^[0-9a-f.:]+/[0-9]{1,3}$",
+        }}),
+        Kind::Index => json!({ "type": "string", "pattern": "^(https?://.+)?$" }),
+        Kind::Projects => json!({ "type": "array", "items": {
+            "type": "string", "maxLength": 100, "pattern": "^([a-z0-9][a-z0-9-]*)?\\*?$",
+        }}),
+        Kind::Secrets => json!({ "type": "array", "uniqueItems": true, "items": {
+            "type": "string", "pattern": "^([A-Z][A-Z0-9_]{0,63}|\\*)$",
         }}),
         Kind::Ports => json!({ "type": "array", "uniqueItems": true, "items": {
             "type": "integer", "minimum": 1, "maximum": 65535,

@@ -26,6 +26,7 @@ mod version;
 
 pub use ask::{Ask, Refused};
 pub use audit::{AuditLevel, AuditRules, Capture};
+pub use check::is_secret_name;
 pub use describe::Row;
 pub use fields::{FIELDS, Field, Kind, schema};
 pub use load::{LoadError, Problem, Resolved, Sources};
@@ -51,6 +52,10 @@ pub struct Policy {
     pub start: StartMode,
     /// Where it may connect.
     pub network: Network,
+    /// What may be installed from a package mirror.
+    pub packages: Packages,
+    /// Secrets of the server that it may use without seeing them, by name; `*` is all. Default none.
+    pub secrets: Vec<String>,
     /// Memory, CPU, processes, descriptors.
     pub resources: Resources,
     /// Disk.
@@ -122,6 +127,50 @@ pub struct Network {
     pub connections: u32,
     /// Bytes in and out per session. Default 1 GiB. Bounds what can be carried out through an allowed host.
     pub bytes: u64,
+    /// Bytes to and from one host per session; beside `bytes`, which holds for all of them together. Default 2^50: no bound of its own.
+    pub host_bytes: u64,
+    /// New connections per minute. Default 3000. Stops scans that close every connection at once.
+    pub connection_rate: u32,
+}
+
+/// What sessions may install through the proxy's own package index (Python only).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packages {
+    /// Whether there is an index at all. Default off.
+    pub install: Install,
+    /// The operator's mirror: a simple index (PEP 503 or 691). Default none.
+    pub index: String,
+    /// Projects by their normalised names; `types-*` is all that begin so, `*` is all. Default none. Stops typing errors and invented names.
+    pub allow: Vec<String>,
+    /// Refused even when allowed above.
+    pub deny: Vec<String>,
+    /// Wheels only. Default true: installing a source archive runs its code.
+    pub wheels_only: bool,
+    /// Only files whose SHA-256 the mirror states; it is checked on the way. Default true.
+    pub require_hashes: bool,
+    /// Bytes of files per session. Default 1 GiB.
+    pub max_bytes: u64,
+    /// Only files that the index has had for so long. Default zero. Stops packages that are found out within days.
+    pub min_age: Duration,
+}
+
+/// Where packages come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Install {
+    /// From wherever the network part allows; there is no index of the proxy's own.
+    Off,
+    /// From the mirror.
+    Mirror,
+}
+
+impl Install {
+    /// The name in policies.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Mirror => "mirror",
+        }
+    }
 }
 
 /// The network mode.

@@ -4,10 +4,10 @@
 //! denials*, whose order is the other way round (more is narrower); and *choices* (image, workspace, snapshots, the text block),
 //! which grant nothing and are free. Both functions take policies apart without `..`: a new field must be decided here.
 
-use super::target::{Cover, Domains, Ranges};
+use super::target::{Cover, Domains, Names, Ranges};
 use super::{
-    AuditRules, BrowserRules, Filesystem, Isolation, Languages, Network, NetworkMode, Output, Policy,
-    Resources, StartMode, Time,
+    AuditRules, BrowserRules, Filesystem, Install, Isolation, Languages, Network, NetworkMode, Output,
+    Packages, Policy, Resources, StartMode, Time,
 };
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -21,6 +21,8 @@ pub fn widenings(child: &Policy, parent: &Policy) -> Vec<&'static str> {
         image: _,
         start,
         network,
+        packages,
+        secrets,
         resources,
         filesystem,
         time,
@@ -49,6 +51,8 @@ pub fn widenings(child: &Policy, parent: &Policy) -> Vec<&'static str> {
         ports,
         connections,
         bytes,
+        host_bytes,
+        connection_rate,
     } = network;
     let p = &parent.network;
     check("network.mode", reach(*mode) <= reach(p.mode));
@@ -64,6 +68,22 @@ pub fn widenings(child: &Policy, parent: &Policy) -> Vec<&'static str> {
     check("network.ports", ports.iter().all(|port| p.ports.contains(port)));
     check("network.connections", *connections <= p.connections);
     check("network.bytes", *bytes <= p.bytes);
+    check("network.host_bytes", *host_bytes <= p.host_bytes);
+    check("network.connection_rate", *connection_rate <= p.connection_rate);
+
+    let Packages { install, index, allow, deny, wheels_only, require_hashes, max_bytes, min_age } = packages;
+    let p = &parent.packages;
+    let installs = *install == Install::Mirror;
+    check("packages.install", !installs || p.install == Install::Mirror);
+    // A ceiling need not name a mirror; a parent that does decides. Without an index in use, neither name means anything.
+    check("packages.index", !installs || p.index.is_empty() || *index == p.index);
+    check("packages.allow", all_covered::<Names<'_>>(allow, &p.allow));
+    check("packages.deny", all_covered::<Names<'_>>(&p.deny, deny));
+    check("packages.wheels_only", *wheels_only >= p.wheels_only);
+    check("packages.require_hashes", *require_hashes >= p.require_hashes);
+    check("packages.max_bytes", *max_bytes <= p.max_bytes);
+    check("packages.min_age", *min_age >= p.min_age);
+    check("secrets", all_covered::<Names<'_>>(secrets, &parent.secrets));
 
     let Resources { memory, cpu, pids, open_files } = resources;
     let p = &parent.resources;
@@ -151,7 +171,11 @@ pub fn meet(a: &Policy, b: &Policy) -> Policy {
             ports: n.ports.iter().copied().filter(|port| m.ports.contains(port)).collect(),
             connections: n.connections.min(m.connections),
             bytes: n.bytes.min(m.bytes),
+            host_bytes: n.host_bytes.min(m.host_bytes),
+            connection_rate: n.connection_rate.min(m.connection_rate),
         },
+        packages: meet_packages(&a.packages, &b.packages),
+        secrets: common::<Names<'_>>(&a.secrets, &b.secrets),
         resources: Resources {
             memory: r.memory.min(s.memory),
             cpu: r.cpu.min(s.cpu),
@@ -210,6 +234,22 @@ pub fn meet(a: &Policy, b: &Policy) -> Policy {
                 b.isolation.seccomp.clone()
             },
         },
+    }
+}
+
+fn meet_packages(a: &Packages, b: &Packages) -> Packages {
+    let one = a.index == b.index || a.index.is_empty() || b.index.is_empty();
+    let both = a.install == Install::Mirror && b.install == Install::Mirror && one;
+    Packages {
+        // From two different mirrors, nothing.
+        install: if both { Install::Mirror } else { Install::Off },
+        index: if b.index.is_empty() { a.index.clone() } else { b.index.clone() },
+        allow: common::<Names<'_>>(&a.allow, &b.allow),
+        deny: union(&b.deny, &a.deny),
+        wheels_only: a.wheels_only || b.wheels_only,
+        require_hashes: a.require_hashes || b.require_hashes,
+        max_bytes: a.max_bytes.min(b.max_bytes),
+        min_age: a.min_age.max(b.min_age),
     }
 }
 

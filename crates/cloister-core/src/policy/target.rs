@@ -49,6 +49,22 @@ impl<'a> Cover<'a> for Domains<'a> {
     }
 }
 
+/// Names, and beginnings of names that end in `*`.
+pub(super) struct Names<'a>(HashSet<&'a str>);
+
+impl<'a> Cover<'a> for Names<'a> {
+    fn of(list: &'a [String]) -> Self {
+        Self(list.iter().map(String::as_str).collect())
+    }
+
+    fn covers(&self, narrow: &str) -> bool {
+        // `a*` covers `a*`, `ab` and `ab*`; names are ASCII, so each byte ends one beginning.
+        let stem = narrow.strip_suffix('*').unwrap_or(narrow);
+        let begins = |end: usize| stem.get(..end).is_some_and(|b| self.0.contains(format!("{b}*").as_str()));
+        self.0.contains(narrow) || (0..=stem.len()).any(begins)
+    }
+}
+
 /// Address ranges.
 pub(super) struct Ranges(HashSet<Cidr>);
 

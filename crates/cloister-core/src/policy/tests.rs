@@ -4,7 +4,7 @@ use super::check::complaints;
 use super::describe::rows;
 use super::narrow::{meet, narrow, widenings};
 use super::room;
-use super::{NetworkMode, Policy, Sources, StartMode, Wall};
+use super::{Install, NetworkMode, Packages, Policy, Sources, StartMode, Wall};
 use proptest::prelude::*;
 use std::path::Path;
 use std::time::Duration;
@@ -259,19 +259,28 @@ fn policy() -> impl Strategy<Value = Policy> {
         subset(RANGES),
         prop::sample::subsequence(vec![443u16, 80, 22, 8080], 0..=4),
         1..100u32,
-        1..1_000_000u64,
+        (1..1_000_000u64, 1..1_000_000u64, 1..9999u32, subset(&["A_KEY", "B", "*"])),
     );
     let amounts = ((1..8u64), (1..8u32), 16..400u64, 64..4096u64, 1..8u64, 256..9999u64, 1..=8u64);
     let times = (1..1000u64, 1..1000u64, 1..1000u64, 1..30u64, 1..1000u64);
     let switches = (any::<[bool; 8]>(), subset(&["python", "nodejs", "deno"]), 0..3usize, subset(RANGES));
     let output = (1024..99_999u64, 1024..99_999u64, 0..99u32, 0..99u32, 1u64 << 20..9 << 20);
     let walls = prop::sample::subsequence(Wall::ALL.to_vec(), 2..=5);
-    (network, amounts, times, switches, output, walls).prop_map(|(n, a, t, s, o, walls)| {
+    let packages = (
+        any::<[bool; 3]>(),
+        prop::sample::select(vec!["", "https://a.test/simple/", "https://b.test/simple/"]),
+        subset(&["demo", "types-*", "types-six", "*"]),
+        subset(&["demo", "types-six"]),
+        (1..1_000_000u64, 0..999u64),
+    );
+    (network, amounts, times, switches, output, walls, packages).prop_map(|(n, a, t, s, o, walls, p)| {
         let mut policy = Policy::built_in("p");
         policy.network.mode = n.0;
         policy.network.allowed_domains = if n.0 == NetworkMode::Open { Vec::new() } else { n.1 };
         (policy.network.denied_domains, policy.network.allowed_cidrs, policy.network.ports) = (n.2, n.3, n.4);
-        (policy.network.connections, policy.network.bytes) = (n.5, n.6);
+        policy.network.connections = n.5;
+        (policy.network.bytes, policy.network.host_bytes, policy.network.connection_rate, policy.secrets) =
+            n.6;
         policy.resources.memory = a.0 << 30;
         policy.resources.cpu = f64::from(a.1) / 2.0;
         (policy.resources.pids, policy.resources.open_files, policy.filesystem.inodes) = (a.2, a.3, a.5);
@@ -298,6 +307,16 @@ fn policy() -> impl Strategy<Value = Policy> {
         (policy.output.displays, policy.output.files_max) = (o.2, o.3);
         policy.browser.recording_bytes = o.4;
         policy.isolation.require = walls;
+        policy.packages = Packages {
+            install: if p.0[0] { Install::Mirror } else { Install::Off },
+            index: p.1.to_owned(),
+            allow: p.2,
+            deny: p.3,
+            wheels_only: p.0[1],
+            require_hashes: p.0[2],
+            max_bytes: p.4.0,
+            min_age: span(p.4.1),
+        };
         policy
     })
 }
@@ -374,7 +393,7 @@ proptest! {
 
     #[test]
     fn a_child_that_loads_grants_no_more_than_its_parent(
-        parent in policy(), child in policy(), keep in prop::collection::vec(0..44usize, 0..5), ceiling: bool
+        parent in policy(), child in policy(), keep in prop::collection::vec(0..55usize, 0..5), ceiling: bool
     ) {
         let above = format!("ceiling = {ceiling}\n{}", written(&parent, |_| true));
         let below = format!("extends = \"p\"\n{}", written(&child, |index| keep.contains(&index)));

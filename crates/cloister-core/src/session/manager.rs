@@ -21,6 +21,7 @@ use super::{
 use crate::audit::{Desk, Origin};
 use crate::browser::{Browser, Engine, StartBrowser, StreamStatus};
 use crate::command::ToolCall;
+use crate::egress::EgressReport;
 use crate::error::{Error, Kind};
 use crate::id::{Principal, SandboxId, SessionId};
 use crate::policy::{BROWSER_TIER, Policy};
@@ -56,6 +57,8 @@ pub struct Detail {
     pub key: String,
     /// Name and value of every wall, as measured; empty once the session has ended.
     pub walls: Vec<(String, String)>,
+    /// What has gone through its way out; `None` without one, and once the session has ended (the log has its end).
+    pub egress: Option<EgressReport>,
     /// The sandbox that runs it or ran it, once known.
     pub sandbox: Option<SandboxId>,
     /// The policy that it runs under; for an ended session the interpreter's policy of today, if there still is one.
@@ -349,6 +352,7 @@ impl SessionManager {
                 record: view.record,
                 key: handle.key.clone(),
                 walls: view.worker.as_ref().map(Worker::walls).unwrap_or_default(),
+                egress: view.worker.as_ref().and_then(Worker::egress),
                 sandbox: view.worker.as_ref().map(Worker::sandbox),
                 policy: Some(Arc::clone(&handle.policy)),
                 browser,
@@ -356,7 +360,7 @@ impl SessionManager {
         }
         let StoredSession { record, key, sandbox, .. } = self.stored(who, None, id).await?;
         let policy = self.policy(&key);
-        Ok(Detail { record, key, walls: Vec::new(), sandbox, policy, browser: None })
+        Ok(Detail { record, key, walls: Vec::new(), egress: None, sandbox, policy, browser: None })
     }
 
     /// The policy that sessions of one interpreter start with.

@@ -10,6 +10,7 @@ use super::backends::Tier;
 use crate::backend::{EventSink, Interpreter, InterpreterSpec, InvokeError, StartError, StopReport};
 use crate::browser::{ActionResult, Browser, BrowserError, BrowserSpec, StartBrowser};
 use crate::command::ToolCall;
+use crate::egress::EgressReport;
 use crate::event::{Event, Outcome};
 use crate::id::{Principal, SandboxId};
 use crate::policy::Policy;
@@ -88,6 +89,13 @@ impl Worker {
         match self {
             Self::Code(interpreter) => interpreter.walls(),
             Self::Browser(browser) => browser.walls(),
+        }
+    }
+
+    pub(super) fn egress(&self) -> Option<EgressReport> {
+        match self {
+            Self::Code(interpreter) => interpreter.egress(),
+            Self::Browser(browser) => browser.egress(),
         }
     }
 

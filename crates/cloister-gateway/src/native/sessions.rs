@@ -123,6 +123,7 @@ pub(super) async fn detail(
         detail.walls.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
     session["sandbox"] = json!(detail.sandbox.map(|sandbox| sandbox.to_string()));
     session["walls"] = Value::Object(walls);
+    session["egress"] = json!(detail.egress.as_ref().map(view::egress));
     session["limits"] = json!(detail.policy.as_deref().map(view::policy));
     if let Some(found) = &detail.browser {
         session["browser"] = browser::detail(gateway.config(), &headers, &caller, &detail.key, &id, found)?;

@@ -8,6 +8,7 @@ use crate::timestamp::{from_epoch, iso8601};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cloister_core::SessionId;
+use cloister_core::egress::{EgressCounters, EgressReport, HostUse};
 use cloister_core::event::{
     Ended, Entry, EntryKind, Execution, FileChange, Rich, StateAfter, Task, TaskStatus,
 };
@@ -51,6 +52,8 @@ pub(super) fn policy(policy: &Policy) -> Value {
         image,
         start,
         network,
+        packages,
+        secrets,
         resources,
         filesystem,
         time,
@@ -75,7 +78,17 @@ pub(super) fn policy(policy: &Policy) -> Value {
             "allowed_cidrs": network.allowed_cidrs,
             "denied_cidrs": network.denied_cidrs,
             "ports": network.ports,
+            "bytes": network.bytes,
+            "host_bytes": network.host_bytes,
         },
+        "packages": {
+            "install": packages.install.name(),
+            "allow": packages.allow,
+            "deny": packages.deny,
+            "wheels_only": packages.wheels_only,
+            "max_bytes": packages.max_bytes,
+        },
+        "secrets": secrets,
         "resources": {
             "memory": resources.memory,
             "cpu": resources.cpu,
@@ -101,6 +114,26 @@ pub(super) fn policy(policy: &Policy) -> Value {
         "audit": { "level": audit.level.name(), "capture_code": audit.capture_code.name() },
         "isolation": { "require": isolation.require.iter().map(|wall| wall.name()).collect::<Vec<_>>() },
     })
+}
+
+/// What has gone through a session's way out.
+pub(super) fn egress(report: &EgressReport) -> Value {
+    let EgressReport { total, hosts } = report;
+    let mut value = counters(total);
+    value["hosts"] = hosts
+        .iter()
+        .map(|HostUse { host, counters: of }| {
+            let mut value = counters(of);
+            value["host"] = json!(host);
+            value
+        })
+        .collect();
+    value
+}
+
+fn counters(counters: &EgressCounters) -> Value {
+    let EgressCounters { bytes_out, bytes_in, allowed, refused } = counters;
+    json!({ "bytesOut": bytes_out, "bytesIn": bytes_in, "connections": allowed, "refused": refused })
 }
 
 /// A value in its forms: MIME type to content, text as text and everything else in base64, as in a notebook

@@ -1,7 +1,7 @@
 //! The writable storage of a sandbox: one tmpfs with one quota, seen at four places.
 
 use super::descriptors::errno_of;
-use crate::plan::{GUEST_ID, Plan};
+use crate::plan::{GUEST_ID, Plan, TRUSTED};
 use crate::spawn::Step;
 use crate::sys;
 use nix::mount::{MntFlags, MsFlags, umount2};
@@ -39,15 +39,26 @@ pub(super) fn mount(base: &str, plan: &Plan) -> Result<(), Step> {
         bind(&from, &format!("{base}{place}"))?;
     }
     for (name, text) in [("machine-id", &plan.machine_id), ("hostname", &plan.sandbox)] {
-        let from = format!("{whole}/{name}");
-        let to = format!("{base}/etc/{name}");
-        fs::write(&from, format!("{text}\n"))
-            .and_then(|()| fs::set_permissions(&from, fs::Permissions::from_mode(0o444)))
-            .map_err(|e| Step::at(format!("write /etc/{name}"))(errno_of(&e)))?;
-        bind(&from, &to)?;
-        sys::mount_setattr(&to, libc::MOUNT_ATTR_RDONLY, false).map_err(Step::at(format!("protect {to}")))?;
+        replace(base, &whole, &format!("/etc/{name}"), &format!("{text}\n"))?;
+    }
+    if let Some(certificate) = &world.trust {
+        // Every program of an image asks this one file, so that no variable or option has to be found out for each.
+        let read = fs::read_to_string(format!("{base}{TRUSTED}"));
+        let bundle = read.map_err(|e| Step::at(format!("read {TRUSTED}"))(errno_of(&e)))?;
+        replace(base, &whole, TRUSTED, &format!("{bundle}{certificate}"))?;
     }
     umount2(whole.as_str(), MntFlags::MNT_DETACH).map_err(Step::at("hide the whole storage"))
+}
+
+/// Puts a file of this sandbox's own, which it cannot change, over one of the image.
+fn replace(base: &str, whole: &str, path: &str, text: &str) -> Result<(), Step> {
+    let from = format!("{whole}/{}", path.rsplit('/').next().unwrap_or_default());
+    let to = format!("{base}{path}");
+    fs::write(&from, text)
+        .and_then(|()| fs::set_permissions(&from, fs::Permissions::from_mode(0o444)))
+        .map_err(|e| Step::at(format!("write {path}"))(errno_of(&e)))?;
+    bind(&from, &to)?;
+    sys::mount_setattr(&to, libc::MOUNT_ATTR_RDONLY, false).map_err(Step::at(format!("protect {to}")))
 }
 
 fn bind(from: &str, to: &str) -> Result<(), Step> {

@@ -13,6 +13,7 @@ use crate::lower::{self, Places};
 use crate::maker::Maker;
 use crate::sandbox::Sandbox;
 use cloister_core::backend::StartError;
+use cloister_core::egress::Provisions;
 use cloister_core::lock::lock;
 use cloister_core::policy::Policy;
 use cloister_jail::fdpass;
@@ -97,7 +98,7 @@ impl Engine {
         };
         let around = Arc::new(terms::around(policy, room));
         let places = Places::of(Jail::Namespaces, "", &policy.filesystem.workspace);
-        let env = lower::environment(&image, policy, &places);
+        let env = lower::environment(&image, policy, &places, &Provisions::default());
         let name = image.name.clone();
         let sandbox = maker.make_from(around, image).await?;
         sandbox.control.set_ttl(LIFE).await.map_err(failed("set the engine's life"))?;

@@ -25,6 +25,8 @@ pub(super) fn terms(policy: &Policy) -> Terms {
         image: _,
         start: _,
         network: _, // there is none, and no host function that could use one
+        packages: _,
+        secrets: _,
         resources,
         filesystem,
         time,

@@ -30,6 +30,7 @@ mod version;
 
 use crate::client::{Client, ClientError, Endpoint, EndpointError};
 use crate::data_dir::{DataDir, DataDirError};
+use crate::egress::{PackagesError, SecretsError};
 use crate::keys::Credentials;
 use crate::output::Output;
 use clap::{Parser, Subcommand};
@@ -174,6 +175,18 @@ failure_from!(
     crate::policies::PoliciesError,
     crate::tls::TlsError,
 );
+
+impl From<PackagesError> for Failure {
+    fn from(error: PackagesError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<SecretsError> for Failure {
+    fn from(error: SecretsError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {

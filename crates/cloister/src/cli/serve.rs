@@ -10,7 +10,7 @@ use crate::access;
 use crate::audit::Records;
 use crate::config::{Config, DEFAULT_LISTEN};
 use crate::data_dir::{DataDir, Hold};
-use crate::egress::{Loopback, LoopbackError};
+use crate::egress::{Loopback, LoopbackError, Mirrors, Secrets};
 use crate::keys::{Credentials, First, FirstError, KeyStore, Source, first_key};
 use crate::locate::Installation;
 use crate::output::Output;
@@ -155,6 +155,7 @@ fn prepare(args: &Args, open_files: u64) -> Result<Prepared, Failure> {
     let targets: Vec<_> = config.server.allow_loopback.iter().chain(&args.allow_loopback).cloned().collect();
     let loopback = Loopback::resolve(&targets)?;
     let records = Records::open(&data, &config.audit)?;
+    let secrets = Secrets::open(&config.secrets, config.egress.ca.as_deref(), &served.interpreters)?;
 
     let listener = bind(listen, "--listen")?;
     let address = listener.local_addr()?;
@@ -183,6 +184,8 @@ fn prepare(args: &Args, open_files: u64) -> Result<Prepared, Failure> {
         workshop_dir: installation.made().unwrap_or_else(|| data.engines()),
         recordings: FileRecordings::new(data.recordings()),
         loopback,
+        secrets,
+        mirrors: Mirrors::open(config.egress.ca.as_deref(), &served.interpreters)?,
         desk: Arc::clone(&records.desk),
     })?;
 

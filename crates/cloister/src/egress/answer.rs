@@ -1,10 +1,12 @@
 //! What the proxy itself says: refusals that name the rule and the way to ask, and failures of the far side.
 
+use super::address::Class;
 use super::dial::DialError;
 use super::head::HeadError;
 use super::host::Destination;
 use super::journal::Refused;
 use super::rules::Refusal;
+use cloister_core::denial::{DenialId, Layer};
 use cloister_core::policy::NetworkMode;
 
 /// A complete answer of the proxy's own.
@@ -15,7 +17,7 @@ pub(crate) struct Answer {
     reason: String,
     body: String,
     /// For the log and the counters, if a rule was the reason, as opposed to a mishap on the way.
-    refused: Option<Refused>,
+    refused: Option<Box<Refused>>,
 }
 
 impl Answer {
@@ -47,11 +49,11 @@ impl Answer {
                 format!("{host} leads to an address in a denied range"),
                 "remove the range from network.denied_cidrs in the session's policy".to_owned(),
             ),
-            Refusal::Address(super::address::Class::Metadata) => (
+            Refusal::Address(Class::Metadata) => (
                 format!("{host} leads to a cloud metadata service"),
                 "pass what the program needs as a file; no policy allows these addresses".to_owned(),
             ),
-            Refusal::Address(super::address::Class::Loopback) => (
+            Refusal::Address(Class::Loopback) => (
                 format!("{host} leads to a loopback address"),
                 format!("start it with --allow-loopback {to} if sessions may reach that program"),
             ),
@@ -64,26 +66,125 @@ impl Answer {
                 "add the range to network.allowed_cidrs in the session's policy".to_owned(),
             ),
         };
-        let refused = Refused { to: Some(to.clone()), rule: refusal.rule(), class: refusal.class() };
-        Self::policy(&to.to_string(), refused, &what, &how)
+        Self::policy(&to.to_string(), Some(to), refusal.rule(), refusal.class(), &what, &how)
     }
 
     /// A limit of the policy is reached.
     pub(crate) fn limit(rule: &'static str, what: &str) -> Self {
-        let refused = Refused { to: None, rule, class: None };
-        Self::policy("this connection", refused, what, &format!("raise {rule} in the session's policy"))
+        Self::policy(
+            "this connection",
+            None,
+            rule,
+            None,
+            what,
+            &format!("raise {rule} in the session's policy"),
+        )
     }
 
-    fn policy(to: &str, refused: Refused, what: &str, how: &str) -> Self {
-        let rule = refused.rule;
+    /// New connections come faster than the policy allows. Waiting helps, so this is the status on which clients wait.
+    pub(crate) fn too_fast() -> Self {
+        let what = "the session opens connections too fast";
+        let mut answer = Self::limit("network.connection_rate", what);
+        answer.status = 429;
+        answer
+    }
+
+    /// The package index has no such thing, or a policy does not take it.
+    pub(crate) fn package(status: u16, name: &str, what: &str, rule: Option<&'static str>) -> Self {
+        Self::packages(status, &format!("{name}: {what}"), rule.unwrap_or("packages"), rule)
+    }
+
+    /// The same for a request that names none. `rule` stands in the text, `refused` in log and counters.
+    pub(crate) fn packages(status: u16, what: &str, rule: &str, refused: Option<&'static str>) -> Self {
+        let how = "ask whoever runs this cloister server to change the rule in the session's policy";
+        let how = refused.map(|_| format!("To allow it, {how}.\n")).unwrap_or_default();
+        Self {
+            status,
+            reason: format!("cloister packages: {what} (rule {rule})"),
+            body: format!("cloister does not give this package: {what}.\nRule: {rule}\n{how}"),
+            refused: refused.map(|rule| {
+                Box::new(Refused {
+                    to: None,
+                    rule,
+                    class: None,
+                    layer: Layer::Package,
+                    why: what.to_owned(),
+                    how: format!("change {rule} in the session's policy"),
+                })
+            }),
+        }
+    }
+
+    /// A placeholder of a secret where it has no business.
+    pub(crate) fn misplaced(to: &Destination, what: &str, how: &str) -> Self {
+        Self {
+            status: 403,
+            reason: format!("cloister refused: {what} (rule secrets)"),
+            body: format!(
+                "cloister refused {to}: {what}.\nRule: secrets\n\
+                 A placeholder becomes its secret in the headers of HTTPS requests to the hosts of that secret, and nowhere else: {how}.\n"
+            ),
+            refused: Some(Box::new(Refused {
+                to: Some(to.clone()),
+                rule: "secrets",
+                class: None,
+                layer: Layer::Secret,
+                why: what.to_owned(),
+                how: format!("In the session, {how}"),
+            })),
+        }
+    }
+
+    /// What a request needs is not there; nothing is wrong with the request.
+    pub(crate) fn unavailable(to: &Destination, what: &str) -> Self {
+        Self {
+            status: 503,
+            reason: format!("cloister cannot send this now: {what}"),
+            body: format!(
+                "cloister did not send the request to {to}: {what}.\nAsk whoever runs this cloister server.\n"
+            ),
+            refused: None,
+        }
+    }
+
+    /// The host's certificate, or its TLS.
+    pub(crate) fn not_trusted(to: &Destination, error: &std::io::Error) -> Self {
+        Self {
+            status: 502,
+            reason: "cloister could not connect: the host's TLS cannot be verified".to_owned(),
+            body: format!("cloister let {to} through, but its TLS cannot be verified: {error}.\n"),
+            refused: None,
+        }
+    }
+
+    /// The far side answers in a way that cannot be passed on.
+    pub(crate) fn bad_far(what: &str) -> Self {
+        Self {
+            status: 502,
+            reason: format!("cloister cannot pass on the answer: {what}"),
+            body: format!("cloister asked the host, but cannot pass on its answer: {what}.\n"),
+            refused: None,
+        }
+    }
+
+    fn policy(
+        named: &str,
+        to: Option<&Destination>,
+        rule: &'static str,
+        class: Option<Class>,
+        what: &str,
+        how: &str,
+    ) -> Self {
+        let (to, why, how) = (to.cloned(), what.to_owned(), how.to_owned());
+        let refused = Refused { to, rule, class, layer: Layer::Egress, why, how: how.clone() };
         Self {
             status: 403,
             reason: format!("cloister refused: {what} (rule {rule})"),
             body: format!(
-                "cloister refused {to}: {what}.\nRule: {rule}\nTo allow it, ask whoever runs this cloister server to {how}.\n\
+                "cloister refused {named}: {what}.\nRule: {rule}\nTo allow it, ask whoever runs this cloister server to {how}.\n\
                  `cloister policy show` prints the policies in force.\n"
             ),
-            refused: Some(refused),
+            refused: Some(Box::new(refused)),
         }
     }
 
@@ -94,7 +195,14 @@ impl Answer {
             status,
             reason: "cloister refused: not a plain proxy request (rule proxy-only)".to_owned(),
             body: format!("cloister refused the request: {error}.\nRule: proxy-only\n"),
-            refused: Some(Refused { to: None, rule: "proxy-only", class: None }),
+            refused: Some(Box::new(Refused {
+                to: None,
+                rule: "proxy-only",
+                class: None,
+                layer: Layer::Egress,
+                why: error.to_string(),
+                how: "Send CONNECT host:port, or a request with an absolute URL".to_owned(),
+            })),
         }
     }
 
@@ -118,7 +226,14 @@ impl Answer {
                 body: format!(
                     "cloister refused {to}: {error}.\nRule: names-per-session\nStart a new session to go on.\n"
                 ),
-                refused: Some(Refused { to: Some(to.clone()), rule: "names-per-session", class: None }),
+                refused: Some(Box::new(Refused {
+                    to: Some(to.clone()),
+                    rule: "names-per-session",
+                    class: None,
+                    layer: Layer::Egress,
+                    why: error.to_string(),
+                    how: "Start a new session to go on".to_owned(),
+                })),
             },
             // The proxy is the session's own choice, and what is refused is the way to it.
             DialError::Upstream { proxy, source } => {
@@ -135,9 +250,15 @@ impl Answer {
         }
     }
 
+    /// Says by which id the refusal can be asked for.
+    pub(crate) fn name(&mut self, id: &DenialId) {
+        self.reason = self.reason.replace("(rule ", &format!("(denial {id}, rule "));
+        self.body.push_str(&format!("Denial: {id}\n"));
+    }
+
     /// What was refused, if a rule was the reason, as opposed to a mishap on the way.
     pub(crate) fn as_refused(&self) -> Option<&Refused> {
-        self.refused.as_ref()
+        self.refused.as_deref()
     }
 
     /// The bytes to send.

@@ -6,9 +6,12 @@ use super::head::{Body, MAX_HEAD, Request, absolute_form, parse_head};
 use super::host::Destination;
 use super::journal::Journal;
 use super::meter::{Direction, Meter};
+use super::packages::Index;
 use super::relay::{IDLE, ReadHeadError, Relay, read_head};
+use super::secrets::{self, Lent};
 use cloister_core::policy::NetworkMode;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -23,23 +26,35 @@ pub(crate) struct Shared {
     pub(crate) dialer: Dialer,
     pub(crate) mode: NetworkMode,
     pub(crate) meter: Meter,
+    /// The secrets that its requests may carry.
+    pub(crate) lent: Option<Lent>,
+    /// The package index that it has.
+    pub(crate) index: Option<Index>,
+}
+
+impl Shared {
+    /// Counts and writes down what an answer refuses, which then says under which id.
+    pub(crate) fn note(&self, answer: &mut Answer) {
+        if let Some(refused) = answer.as_refused() {
+            self.meter.refused(refused.to.as_ref());
+            let id = self.journal.refused(refused);
+            answer.name(&id);
+        }
+    }
 }
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(shared: &Shared, stream: TcpStream) {
+pub(crate) async fn serve(shared: &Arc<Shared>, stream: TcpStream) {
     let _ = stream.set_nodelay(true);
     let mut client = BufReader::new(stream);
     if let Err(answer) = serve_request(shared, &mut client).await {
-        refuse(shared, client.into_inner(), &answer).await;
+        refuse(shared, client.into_inner(), answer).await;
     }
 }
 
 /// Says no and closes.
-pub(crate) async fn refuse(shared: &Shared, mut stream: TcpStream, answer: &Answer) {
-    if let Some(refused) = answer.as_refused() {
-        shared.meter.refused();
-        shared.journal.refused(refused);
-    }
+pub(crate) async fn refuse(shared: &Shared, mut stream: TcpStream, mut answer: Answer) {
+    shared.note(&mut answer);
     let farewell = async {
         stream.write_all(&answer.bytes()).await?;
         stream.shutdown().await?;
@@ -55,7 +70,7 @@ pub(crate) async fn refuse(shared: &Shared, mut stream: TcpStream, answer: &Answ
     let _ = timeout(Duration::from_secs(2), farewell).await;
 }
 
-async fn serve_request(shared: &Shared, client: &mut BufReader<TcpStream>) -> Result<(), Answer> {
+async fn serve_request(shared: &Arc<Shared>, client: &mut BufReader<TcpStream>) -> Result<(), Answer> {
     let head = match timeout(HEAD, read_head(client, MAX_HEAD)).await {
         Ok(Ok(head)) => head,
         Ok(Err(ReadHeadError::TooLong)) => return Err(Answer::bad_read("the request head is too long")),
@@ -69,22 +84,43 @@ async fn serve_request(shared: &Shared, client: &mut BufReader<TcpStream>) -> Re
     if shared.meter.is_exhausted() {
         return Err(Answer::limit("network.bytes", "the session's network budget is used up"));
     }
+    if let (Request::Forward { to, head, body, .. }, Some(index)) = (&request, &shared.index)
+        && index.is(to)
+    {
+        let relay = Relay::new(&shared.meter, shared.meter.allowed(to), IDLE);
+        return index.serve(shared, &relay, client, head, *body).await;
+    }
     let (to, purpose) = match &request {
         Request::Tunnel { to } => (to.clone(), Purpose::Tunnel),
+        // Without TLS a value would be there for everybody on the way.
+        Request::Forward { to, head, .. } if shared.lent.is_some() && secrets::mentions_placeholder(head) => {
+            return Err(Answer::misplaced(
+                to,
+                "a placeholder of a secret stands in a request without TLS",
+                "use https",
+            ));
+        }
         Request::Forward { to, .. } => (to.clone(), Purpose::Forward),
     };
+    if shared.meter.is_exhausted_for(&to) {
+        let what = format!("the session's budget for {} is used up", to.host);
+        return Err(Answer::limit("network.host_bytes", &what));
+    }
     let far = shared.dialer.dial(&shared.meter, &to, purpose).await.map_err(|error| {
         if !matches!(error, DialError::Refused(_) | DialError::TooManyNames) {
             shared.journal.failed(&to, &error.to_string());
         }
         Answer::dial(&to, &error, shared.mode)
     })?;
-    shared.meter.allowed();
+    let host = shared.meter.allowed(&to);
     shared.journal.allowed(&to, &far.leave, far.via.as_ref());
-    let relay = Relay::new(&shared.meter, IDLE);
+    let relay = Relay::new(&shared.meter, host, IDLE);
     let _account = Account { journal: &shared.journal, to: &to, relay: &relay };
     let outcome = match request {
-        Request::Tunnel { .. } => tunnel(&relay, client, far.stream).await,
+        Request::Tunnel { .. } => match shared.lent.as_ref().filter(|lent| lent.binds(&to.host)) {
+            Some(lent) => secrets::serve(shared, lent, &relay, client, far.stream, &to).await,
+            None => tunnel(&relay, client, far.stream).await,
+        },
         Request::Forward { head, body, expects_continue, .. } => {
             let head = if far.via.is_some() { absolute_form(&head, &to) } else { head };
             forward(&relay, client, far.stream.into_inner(), &head, body, expects_continue).await

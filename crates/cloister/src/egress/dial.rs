@@ -257,7 +257,7 @@ pub(super) fn own_addresses() -> Option<HashSet<IpAddr>> {
 mod tests {
     use super::super::host::parse;
     use super::*;
-    use cloister_core::policy::{Network, NetworkMode};
+    use cloister_core::policy::{Network, NetworkMode, Policy};
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
     fn rules(ranges: &[&str]) -> Rules {
@@ -268,8 +268,7 @@ mod tests {
             allowed_cidrs: ranges.iter().map(|&r| r.to_owned()).collect(),
             denied_cidrs: vec![],
             ports: vec![443],
-            connections: 1,
-            bytes: 1,
+            ..Policy::built_in("test").network
         })
         .unwrap()
     }
@@ -296,7 +295,7 @@ mod tests {
             upstreams: Upstreams::default(),
             resolver: Arc::<Rebinding>::clone(resolver),
         };
-        dialer.dial(&Meter::new(1), to, Purpose::Tunnel).await
+        dialer.dial(&Meter::of(1), to, Purpose::Tunnel).await
     }
 
     #[test]

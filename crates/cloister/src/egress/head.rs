@@ -76,9 +76,21 @@ use HeadError::Malformed;
 
 /// Parses a head, which ends in an empty line.
 pub(crate) fn parse_head(head: &[u8]) -> Result<Request, HeadError> {
+    parse_with(head, RequestLine::parse)
+}
+
+/// Parses a head that came through a tunnel to `to`, as its host would have got it: with a path and no destination.
+pub(crate) fn parse_inner(head: &[u8], to: &Destination) -> Result<Request, HeadError> {
+    parse_with(head, |line| RequestLine::parse_inner(line, to))
+}
+
+fn parse_with<'a>(
+    head: &'a [u8],
+    read: impl FnOnce(&'a str) -> Result<RequestLine<'a>, HeadError>,
+) -> Result<Request, HeadError> {
     let text = check_bytes(head)?;
     let mut lines = text.strip_suffix("\r\n\r\n").ok_or(Malformed("no empty line"))?.split("\r\n");
-    let line = RequestLine::parse(lines.next().unwrap_or_default())?;
+    let line = read(lines.next().unwrap_or_default())?;
     let headers = Headers::parse(lines)?;
     headers.check_host(&line)?;
     let body = headers.body(&line)?;
@@ -116,10 +128,42 @@ struct RequestLine<'a> {
     path: Option<String>,
     /// `HTTP/1.1` or `HTTP/1.0`.
     version: &'a str,
+    /// The port that a host without one means.
+    default_port: u16,
 }
 
 impl<'a> RequestLine<'a> {
     fn parse(line: &'a str) -> Result<Self, HeadError> {
+        let (method, target, version) = Self::words(line)?;
+        if method == "CONNECT" {
+            let to = parse(target.as_bytes(), None)?;
+            return Ok(Self { method, default_port: to.port, to, path: None, version });
+        }
+        let rest = strip_scheme(target).ok_or(HeadError::NotForAProxy)?;
+        if rest.contains(['#', '\\']) {
+            return Err(Malformed("a target with a fragment or a backslash"));
+        }
+        let (authority, path) = match rest.find(['/', '?']) {
+            Some(at) => rest.split_at(at),
+            None => (rest, ""),
+        };
+        let to = parse(authority.as_bytes(), Some(80))?;
+        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+        Ok(Self { method, to, path: Some(path), version, default_port: 80 })
+    }
+
+    fn parse_inner(line: &'a str, to: &Destination) -> Result<Self, HeadError> {
+        let (method, target, version) = Self::words(line)?;
+        if method == "CONNECT" || !(target.starts_with('/') || target == "*") {
+            return Err(Malformed("a target that is not a path"));
+        }
+        if target.contains(['#', '\\']) {
+            return Err(Malformed("a target with a fragment or a backslash"));
+        }
+        Ok(Self { method, to: to.clone(), path: Some(target.to_owned()), version, default_port: 443 })
+    }
+
+    fn words(line: &'a str) -> Result<(&'a str, &'a str, &'a str), HeadError> {
         let mut parts = line.split(' ');
         let (Some(method), Some(target), Some(version), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
@@ -132,20 +176,7 @@ impl<'a> RequestLine<'a> {
         if !matches!(version, "HTTP/1.1" | "HTTP/1.0") {
             return Err(Malformed("a version other than HTTP/1.0 and HTTP/1.1"));
         }
-        if method == "CONNECT" {
-            return Ok(Self { method, to: parse(target.as_bytes(), None)?, path: None, version });
-        }
-        let rest = strip_scheme(target).ok_or(HeadError::NotForAProxy)?;
-        if rest.contains(['#', '\\']) {
-            return Err(Malformed("a target with a fragment or a backslash"));
-        }
-        let (authority, path) = match rest.find(['/', '?']) {
-            Some(at) => rest.split_at(at),
-            None => (rest, ""),
-        };
-        let to = parse(authority.as_bytes(), Some(80))?;
-        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        Ok(Self { method, to, path: Some(path), version })
+        Ok((method, target, version))
     }
 }
 
@@ -194,8 +225,7 @@ impl<'a> Headers<'a> {
             return Err(Malformed("more than one Host"));
         }
         // For a tunnel, `Host: name` without the port is common and means the same name.
-        let default = if line.path.is_none() { line.to.port } else { 80 };
-        if parse(host.as_bytes(), Some(default))? != line.to {
+        if parse(host.as_bytes(), Some(line.default_port))? != line.to {
             return Err(Malformed("a Host that is not the target's"));
         }
         Ok(())
@@ -230,7 +260,7 @@ impl<'a> Headers<'a> {
             line.method,
             line.path.as_deref().unwrap_or("/"),
             line.version,
-            authority(&line.to)
+            authority(&line.to, line.default_port)
         );
         let named: Vec<&str> =
             self.all("connection").flat_map(|list| list.split(',')).map(str::trim).collect();
@@ -255,12 +285,12 @@ pub(crate) fn absolute_form(head: &[u8], to: &Destination) -> Vec<u8> {
     // `serialise` has written METHOD, one blank, and the path.
     let path = head.iter().position(|&byte| byte == b' ').map_or(0, |at| at + 1);
     let (method, rest) = head.split_at(path);
-    [method, b"http://", authority(to).as_bytes(), rest].concat()
+    [method, b"http://", authority(to, 80).as_bytes(), rest].concat()
 }
 
-/// Host and port as they stand in a URL of plain HTTP.
-fn authority(to: &Destination) -> String {
-    if to.port == 80 { to.host.to_string() } else { to.to_string() }
+/// Host and port as they stand in a URL whose scheme means `default_port`.
+fn authority(to: &Destination, default_port: u16) -> String {
+    if to.port == default_port { to.host.to_string() } else { to.to_string() }
 }
 
 /// The answer's head for the client: the far side's, without what belongs to its connection, and closing ours.

@@ -6,8 +6,10 @@
 use super::address::Class;
 use super::host::Destination;
 use cloister_core::SandboxId;
+use cloister_core::audit::{Action, Audit as _, AuditError, Decision, Desk, Event, Key, Resource};
+use cloister_core::denial::{Denial, DenialId, Denials as _, Layer};
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -35,12 +37,19 @@ pub(crate) struct Refused {
     pub(crate) rule: &'static str,
     /// The kind of the address, if an address was the reason.
     pub(crate) class: Option<Class>,
+    /// Which part of the proxy.
+    pub(crate) layer: Layer,
+    /// In words.
+    pub(crate) why: String,
+    /// What would allow it.
+    pub(crate) how: String,
 }
 
 /// The log of one sandbox.
 #[derive(Debug)]
 pub(crate) struct Journal {
     sandbox: SandboxId,
+    desk: Arc<Desk>,
     window: Mutex<Window>,
 }
 
@@ -53,8 +62,8 @@ struct Window {
 
 impl Journal {
     /// An empty log.
-    pub(crate) fn new(sandbox: SandboxId) -> Self {
-        Self { sandbox, window: Mutex::new(Window { since: Instant::now(), lines: 0, unwritten: 0 }) }
+    pub(crate) fn new(sandbox: SandboxId, desk: Arc<Desk>) -> Self {
+        Self { sandbox, desk, window: Mutex::new(Window { since: Instant::now(), lines: 0, unwritten: 0 }) }
     }
 
     /// The sandbox that it is about.
@@ -91,11 +100,42 @@ impl Journal {
                 bytes_in,
                 "ended"
             );
+            let event = Event::new(Action::Egress)
+                .sandbox(&self.sandbox)
+                .on(Resource::Host(to.to_string()))
+                .with(Key::BytesOut, bytes_out)
+                .with(Key::BytesIn, bytes_in);
+            if let Err(error) = self.desk.record(event) {
+                tracing::error!(target: "egress", %error, "the end of a connection is not in the audit log");
+            }
         }
     }
 
-    /// A rule said no.
-    pub(crate) fn refused(&self, refused: &Refused) {
+    /// A secret is about to go out, in a header. Always written: a flood of uses is a flood of log lines that somebody wants to see.
+    pub(crate) fn lent(&self, to: &Destination, secret: &str, place: &str) {
+        tracing::info!(target: "egress", sandbox = %self.sandbox, host = %to.host, port = to.port, secret, place, "secret");
+    }
+
+    /// A file of a package is about to be given.
+    pub(crate) fn package(&self, project: &str, file: &str) {
+        if self.may_write() {
+            tracing::info!(target: "egress", sandbox = %self.sandbox, project, file, "package");
+        }
+    }
+
+    /// An answer held a secret, which was taken out.
+    pub(crate) fn scrubbed(&self, to: &Destination) {
+        if self.may_write() {
+            tracing::info!(target: "egress", sandbox = %self.sandbox, host = %to.host, port = to.port, "secret in the answer");
+        }
+    }
+
+    /// A rule said no. The id is the one by which the refusal can be asked for; the desk bounds floods by itself.
+    pub(crate) fn refused(&self, refused: &Refused) -> DenialId {
+        let Refused { to, rule, class: _, layer, why, how } = refused;
+        let asked = to.as_ref().map_or_else(|| "a request".to_owned(), |to| format!("a connection to {to}"));
+        let denial = Denial::new(*layer, *rule, asked, why, how).sandbox(&self.sandbox);
+        let id = self.desk.note(denial).id;
         if self.may_write() {
             tracing::info!(
                 target: "egress",
@@ -104,9 +144,22 @@ impl Journal {
                 port = refused.to.as_ref().map(|to| to.port),
                 rule = refused.rule,
                 class = refused.class.map(Class::name),
+                denial = %id,
                 "refused"
             );
         }
+        id
+    }
+
+    /// A secret is about to go out; when this returns, that is on disk. Blocks.
+    pub(crate) fn record_use(&self, to: &Destination, secret: &str, place: &str) -> Result<(), AuditError> {
+        let event = Event::new(Action::SecretUse)
+            .sandbox(&self.sandbox)
+            .on(Resource::Secret(secret.to_owned()))
+            .decided(Decision::Allowed, "secrets")
+            .with(Key::Place, format!("header {place}"))
+            .with(Key::Asked, to.to_string());
+        self.desk.record(event).map(drop)
     }
 
     /// The rules said yes, and the network no.
@@ -141,7 +194,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_flood_of_decisions_is_counted_and_not_written() {
-        let journal = Journal::new(SandboxId::random().unwrap());
+        let journal = Journal::new(SandboxId::random().unwrap(), Arc::default());
         let written = (0..LINES + 100).filter(|_| journal.may_write()).count();
         assert_eq!(written, LINES as usize);
         assert_eq!(journal.window.lock().unwrap().unwritten, 100);

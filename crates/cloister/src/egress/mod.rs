@@ -21,22 +21,28 @@ mod host;
 mod journal;
 mod loopback;
 mod meter;
+mod packages;
 pub(crate) mod question;
 mod relay;
 mod rules;
+mod secrets;
 mod upstream;
 
 use answer::Answer;
 use cloister_core::SandboxId;
+use cloister_core::audit::Desk;
 use cloister_core::browser::Proxies;
-use cloister_core::egress::{EgressCounters, EgressFactory, EgressHandle};
-use cloister_core::policy::Network;
+use cloister_core::egress::{EgressCounters, EgressFactory, EgressHandle, HostUse, Provisions};
+use cloister_core::policy::{Network, Policy};
 use connection::Shared;
 use dial::{Dialer, Resolve, SystemResolver};
 use journal::Journal;
 pub(crate) use loopback::{Loopback, LoopbackError};
 use meter::Meter;
+pub(crate) use packages::{Mirrors, PackagesError};
 use rules::Rules;
+use secrets::Lent;
+pub(crate) use secrets::{SecretConfig, Secrets, SecretsError};
 use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -48,6 +54,8 @@ use upstream::Upstreams;
 
 /// Refusals for want of a slot that are under way at once; connections beyond that are closed without a word.
 const REFUSALS: usize = 16;
+/// Hosts whose totals are written when a session ends, those with most bytes first.
+const LOGGED_HOSTS: usize = 100;
 
 /// Whether the proxy could serve by these rules; else the field at fault and what would be right.
 pub(crate) fn check(network: &Network) -> Result<(), String> {
@@ -59,13 +67,23 @@ pub(crate) struct EgressProxy {
     runtime: OnceLock<Handle>,
     resolver: Arc<dyn Resolve>,
     loopback: Arc<Loopback>,
+    secrets: Secrets,
+    mirrors: Mirrors,
+    desk: Arc<Desk>,
 }
 
 impl EgressProxy {
     /// A proxy whose names the host resolves, with the loopback targets of the operator. It serves nothing before
     /// [`Self::attach`].
-    pub(crate) fn new(loopback: Loopback) -> Self {
-        Self { runtime: OnceLock::new(), resolver: Arc::new(SystemResolver), loopback: Arc::new(loopback) }
+    pub(crate) fn new(loopback: Loopback, secrets: Secrets, mirrors: Mirrors, desk: Arc<Desk>) -> Self {
+        let (resolver, loopback) = (Arc::new(SystemResolver), Arc::new(loopback));
+        Self { runtime: OnceLock::new(), resolver, loopback, secrets, mirrors, desk }
+    }
+
+    /// Whether it could serve sessions of this policy; else what is wrong and what to do.
+    pub(crate) fn check(&self, policy: &Policy) -> Result<(), String> {
+        self.secrets.check(policy).map_err(|error| error.to_string())?;
+        self.mirrors.check(policy).map_err(|error| error.to_string())
     }
 
     /// From now on, connections run on `runtime`. Only the first call counts.
@@ -75,17 +93,25 @@ impl EgressProxy {
 }
 
 impl EgressFactory for EgressProxy {
+    fn provisions(&self, policy: &Policy) -> Provisions {
+        let mut env = packages::variables(policy);
+        let lent = self.secrets.lend(policy);
+        env.extend(lent.iter().flat_map(Lent::variables));
+        Provisions { env, trust: lent.map(|lent| lent.trust().to_owned()) }
+    }
+
     fn serve(
         &self,
         sandbox: SandboxId,
-        network: Network,
+        policy: &Policy,
         proxies: Proxies,
         listener: std::net::TcpListener,
     ) -> io::Result<Box<dyn EgressHandle>> {
         let invalid = |error: Box<dyn std::error::Error + Send + Sync>| {
             io::Error::new(io::ErrorKind::InvalidInput, error)
         };
-        let rules = Rules::compile(&network).map_err(|error| invalid(error.into()))?;
+        let network = &policy.network;
+        let rules = Rules::compile(network).map_err(|error| invalid(error.into()))?;
         let upstreams = Upstreams::compile(&proxies).map_err(|error| invalid(error.into()))?;
         let runtime =
             self.runtime.get().ok_or_else(|| io::Error::other("the egress proxy is not running yet"))?;
@@ -95,7 +121,7 @@ impl EgressFactory for EgressProxy {
             TcpListener::from_std(listener)?
         };
         let shared = Arc::new(Shared {
-            journal: Journal::new(sandbox),
+            journal: Journal::new(sandbox, Arc::clone(&self.desk)),
             dialer: Dialer {
                 rules,
                 loopback: Arc::clone(&self.loopback),
@@ -103,7 +129,9 @@ impl EgressFactory for EgressProxy {
                 resolver: Arc::clone(&self.resolver),
             },
             mode: network.mode,
-            meter: Meter::new(network.bytes),
+            meter: Meter::new(network),
+            lent: self.secrets.lend(policy),
+            index: self.mirrors.index(policy),
         });
         let slots = usize::try_from(network.connections).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         let task = runtime.spawn(accept(Arc::clone(&shared), listener, slots));
@@ -121,6 +149,10 @@ impl EgressHandle for Served {
     fn counters(&self) -> EgressCounters {
         self.shared.meter.counters()
     }
+
+    fn hosts(&self) -> Vec<HostUse> {
+        self.shared.meter.hosts()
+    }
 }
 
 impl Drop for Served {
@@ -130,6 +162,10 @@ impl Drop for Served {
         if allowed + refused > 0 {
             let sandbox = self.shared.journal.sandbox();
             tracing::info!(target: "egress", %sandbox, bytes_out, bytes_in, allowed, refused, "closed");
+            for HostUse { host, counters } in self.hosts().into_iter().take(LOGGED_HOSTS) {
+                let EgressCounters { bytes_out, bytes_in, allowed, refused } = counters;
+                tracing::info!(target: "egress", %sandbox, host, bytes_out, bytes_in, allowed, refused, "total");
+            }
         }
     }
 }
@@ -152,23 +188,34 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, slots: usize) {
             Some(_) = connections.join_next() => continue,
         };
         let shared = Arc::clone(&shared);
-        if let Ok(slot) = Arc::clone(&slots).try_acquire_owned() {
-            connections.spawn(async move {
-                connection::serve(&shared, stream).await;
-                drop(slot);
-            });
-        } else if let Ok(slot) = Arc::clone(&refusals).try_acquire_owned() {
-            connections.spawn(async move {
-                let answer =
-                    Answer::limit("network.connections", "the session has too many connections open");
-                connection::refuse(&shared, stream, &answer).await;
-                drop(slot);
-            });
+        let slot = if shared.meter.may_connect() {
+            let what = "the session has too many connections open";
+            Arc::clone(&slots).try_acquire_owned().map_err(|_| Answer::limit("network.connections", what))
         } else {
-            shared.meter.refused();
+            Err(Answer::too_fast())
+        };
+        match slot {
+            Ok(slot) => {
+                connections.spawn(async move {
+                    connection::serve(&shared, stream).await;
+                    drop(slot);
+                });
+            }
+            Err(answer) => match Arc::clone(&refusals).try_acquire_owned() {
+                Ok(slot) => {
+                    connections.spawn(async move {
+                        connection::refuse(&shared, stream, answer).await;
+                        drop(slot);
+                    });
+                }
+                Err(_) => shared.meter.refused(None),
+            },
         }
     }
 }
+
+#[cfg(test)]
+mod audit_tests;
 
 #[cfg(test)]
 mod tests;

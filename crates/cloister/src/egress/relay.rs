@@ -1,8 +1,9 @@
 //! Moves bytes between a guest and a destination: counted, bounded in time, and framed anew where HTTP frames them.
 
 use super::head::{Body, MAX_HEAD};
-use super::meter::{Direction, Meter};
+use super::meter::{Direction, HostMeter, Meter};
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -15,6 +16,7 @@ const BUFFER: usize = 16 * 1024;
 /// One connection's way of counting and of noticing that it is idle.
 pub(crate) struct Relay<'a> {
     meter: &'a Meter,
+    host: Arc<HostMeter>,
     idle: Duration,
     out: AtomicU64,
     inward: AtomicU64,
@@ -61,10 +63,10 @@ pub(crate) async fn read_head<R: AsyncBufRead + Unpin>(
 }
 
 impl<'a> Relay<'a> {
-    /// A relay that counts on `meter`.
-    pub(crate) fn new(meter: &'a Meter, idle: Duration) -> Self {
+    /// A relay that counts on `meter`, for `host`.
+    pub(crate) fn new(meter: &'a Meter, host: Arc<HostMeter>, idle: Duration) -> Self {
         let zero = || AtomicU64::new(0);
-        Self { meter, idle, out: zero(), inward: zero(), activity: zero() }
+        Self { meter, host, idle, out: zero(), inward: zero(), activity: zero() }
     }
 
     /// Bytes of this connection so far.
@@ -189,7 +191,11 @@ impl<'a> Relay<'a> {
     }
 
     /// One read; gives up when neither direction has moved for the idle time.
-    async fn read<R: AsyncRead + Unpin>(&self, reader: &mut R, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(crate) async fn read<R: AsyncRead + Unpin>(
+        &self,
+        reader: &mut R,
+        buffer: &mut [u8],
+    ) -> io::Result<usize> {
         loop {
             let seen = self.activity.load(Relaxed);
             match timeout(self.idle, reader.read(buffer)).await {
@@ -210,9 +216,14 @@ impl<'a> Relay<'a> {
         bytes: &[u8],
         direction: Direction,
     ) -> io::Result<()> {
-        self.meter.spend(direction, bytes.len())?;
+        self.meter.spend(&self.host, direction, bytes.len())?;
         self.passing(direction).fetch_add(bytes.len() as u64, Relaxed);
-        timeout(self.idle, writer.write_all(bytes)).await.map_err(|_| io::ErrorKind::TimedOut)?
+        // TLS keeps what it has not been told to send.
+        let writing = async {
+            writer.write_all(bytes).await?;
+            writer.flush().await
+        };
+        timeout(self.idle, writing).await.map_err(|_| io::ErrorKind::TimedOut)?
     }
 }
 
@@ -221,8 +232,8 @@ mod tests {
     use super::*;
 
     async fn chunked(input: &str) -> io::Result<(String, String)> {
-        let meter = Meter::new(1 << 20);
-        let relay = Relay::new(&meter, Duration::from_secs(5));
+        let meter = Meter::of(1 << 20);
+        let relay = Relay::new(&meter, Arc::default(), Duration::from_secs(5));
         let (mut reader, mut out) = (input.as_bytes(), Vec::new());
         relay.body(&mut reader, &mut out, Body::Chunked).await?;
         Ok((String::from_utf8(out).unwrap(), String::from_utf8(reader.to_vec()).unwrap()))
@@ -256,8 +267,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_of_known_length_takes_exactly_its_bytes() {
-        let meter = Meter::new(100);
-        let relay = Relay::new(&meter, Duration::from_secs(5));
+        let meter = Meter::of(100);
+        let relay = Relay::new(&meter, Arc::default(), Duration::from_secs(5));
         let (mut reader, mut out) = (&b"helloGET /"[..], Vec::new());
         relay.body(&mut reader, &mut out, Body::Length(5)).await.unwrap();
         assert_eq!((&out[..], reader), (&b"hello"[..], &b"GET /"[..]));
@@ -265,8 +276,8 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_passes_beyond_the_budget() {
-        let meter = Meter::new(4);
-        let relay = Relay::new(&meter, Duration::from_secs(5));
+        let meter = Meter::of(4);
+        let relay = Relay::new(&meter, Arc::default(), Duration::from_secs(5));
         let (mut reader, mut out) = (&b"hello"[..], Vec::new());
         let error = relay.pump(&mut reader, &mut out, Direction::Out).await.unwrap_err();
         assert_eq!((error.kind(), out.len()), (io::ErrorKind::QuotaExceeded, 0));
@@ -284,8 +295,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_silent_connection_is_closed_but_a_one_sided_one_is_not() {
-        let meter = Meter::new(1 << 20);
-        let relay = Relay::new(&meter, Duration::from_secs(10));
+        let meter = Meter::of(1 << 20);
+        let relay = Relay::new(&meter, Arc::default(), Duration::from_secs(10));
         let (mut silent, _keep) = tokio::io::duplex(64);
         let waiting = async {
             let started = tokio::time::Instant::now();

@@ -131,7 +131,7 @@ impl Refusal {
 
 /// A domain rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Pattern {
+pub(crate) enum Pattern {
     /// This name and no other.
     Exact(String),
     /// Any name that ends in this suffix, which starts with a dot; not the domain itself.
@@ -148,7 +148,7 @@ impl fmt::Display for Pattern {
 }
 
 impl Pattern {
-    fn parse(field: &'static str, text: &str) -> Result<Self, RulesError> {
+    pub(crate) fn parse(field: &'static str, text: &str) -> Result<Self, RulesError> {
         let error = || RulesError::Domain { field, text: text.to_owned() };
         let (below, name) = match text.strip_prefix("*.") {
             Some(rest) => (true, rest),
@@ -162,7 +162,7 @@ impl Pattern {
         }
     }
 
-    fn matches(&self, name: &str) -> bool {
+    pub(crate) fn matches(&self, name: &str) -> bool {
         match self {
             Self::Exact(exact) => name == exact,
             Self::Below(suffix) => name.len() > suffix.len() && name.ends_with(suffix.as_str()),
@@ -326,6 +326,7 @@ mod tests {
             ports: vec![443, 80],
             connections: 4,
             bytes: 1 << 20,
+            ..cloister_core::policy::Policy::built_in("test").network
         }
     }
 

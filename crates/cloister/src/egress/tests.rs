@@ -3,6 +3,7 @@
 use super::*;
 use async_trait::async_trait;
 use cloister_core::policy::NetworkMode;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -28,7 +29,16 @@ pub(super) fn network(port: u16) -> Network {
         ports: vec![port],
         connections: 8,
         bytes: 1 << 20,
+        ..Policy::built_in("test").network
     }
+}
+
+pub(super) fn no_secrets() -> Secrets {
+    Secrets::open(&BTreeMap::new(), None, &[]).unwrap()
+}
+
+pub(super) fn policy(network: Network) -> Policy {
+    Policy { network, ..Policy::built_in("test") }
 }
 
 /// A served listener and its address.
@@ -42,14 +52,22 @@ pub(super) fn start_with(
     targets: &[String],
     proxies: Proxies,
 ) -> (SocketAddr, Box<dyn EgressHandle>) {
-    let proxy = EgressProxy {
-        runtime: OnceLock::from(Handle::current()),
-        resolver: Arc::new(Local),
-        loopback: Arc::new(Loopback::resolve(targets).unwrap()),
-    };
+    let loopback = Loopback::resolve(targets).unwrap();
+    let proxy = EgressProxy::new(loopback, no_secrets(), Mirrors::default(), Arc::default());
+    serve_by(proxy, &policy(network), proxies)
+}
+
+/// The same, by a proxy that the test has made.
+pub(super) fn start_by(proxy: EgressProxy, policy: Policy) -> (SocketAddr, Box<dyn EgressHandle>) {
+    serve_by(proxy, &policy, Proxies::default())
+}
+
+fn serve_by(proxy: EgressProxy, policy: &Policy, proxies: Proxies) -> (SocketAddr, Box<dyn EgressHandle>) {
+    let proxy =
+        EgressProxy { runtime: OnceLock::from(Handle::current()), resolver: Arc::new(Local), ..proxy };
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    (address, proxy.serve(SandboxId::random().unwrap(), network, proxies, listener).unwrap())
+    (address, proxy.serve(SandboxId::random().unwrap(), policy, proxies, listener).unwrap())
 }
 
 /// A far side that records what arrives until it has seen `until`, then answers and closes.
@@ -217,12 +235,16 @@ async fn dropping_the_handle_closes_the_listener_and_its_connections() {
 
 #[tokio::test]
 async fn a_policy_that_cannot_be_read_serves_nothing() {
-    let proxy =
-        EgressProxy { runtime: OnceLock::from(Handle::current()), ..EgressProxy::new(Loopback::default()) };
+    let proxy = EgressProxy {
+        runtime: OnceLock::from(Handle::current()),
+        ..EgressProxy::new(Loopback::default(), no_secrets(), Mirrors::default(), Arc::default())
+    };
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let broken = Network { allowed_domains: vec!["*".into()], ..network(80) };
-    assert!(proxy.serve(SandboxId::random().unwrap(), broken, Proxies::default(), listener).is_err());
+    assert!(
+        proxy.serve(SandboxId::random().unwrap(), &policy(broken), Proxies::default(), listener).is_err()
+    );
     assert!(TcpStream::connect(address).await.is_err());
 }
 
@@ -403,6 +425,8 @@ async fn every_decision_is_logged_with_sandbox_host_port_rule_and_class() {
         ["refused", "a.example.com", 22, "network.ports", null],
         ["refused", null, null, "proxy-only", null],
         ["closed", null, null, null, null],
+        ["total", "a.example.com", null, null, null],
+        ["total", "10.0.0.1", null, null, null],
     ]);
     assert_eq!(serde_json::json!(seen), expected);
     assert_eq!((&events[1]["bytes_out"], &events[1]["bytes_in"]), (&1.into(), &1.into()), "{written}");

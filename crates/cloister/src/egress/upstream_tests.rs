@@ -1,6 +1,6 @@
 //! Requests through upstream proxies, end to end on loopback sockets.
 
-use super::tests::{ask, far_side, network, start_with};
+use super::tests::{ask, far_side, network, no_secrets, policy, start_with};
 use super::*;
 use cloister_core::browser::UpstreamProxy;
 use cloister_core::policy::NetworkMode;
@@ -139,10 +139,12 @@ async fn an_upstream_proxy_that_says_no_or_nonsense_is_a_502_that_says_so() {
 
 #[tokio::test]
 async fn proxies_that_cannot_be_read_serve_nothing() {
-    let proxy =
-        EgressProxy { runtime: OnceLock::from(Handle::current()), ..EgressProxy::new(Loopback::default()) };
+    let proxy = EgressProxy {
+        runtime: OnceLock::from(Handle::current()),
+        ..EgressProxy::new(Loopback::default(), no_secrets(), Mirrors::default(), Arc::default())
+    };
     for bad in [through("http://proxy.test", 3128, &[], &[]), through("proxy.test", 3128, &["*.test"], &[])] {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        assert!(proxy.serve(SandboxId::random().unwrap(), open(), bad, listener).is_err());
+        assert!(proxy.serve(SandboxId::random().unwrap(), &policy(open()), bad, listener).is_err());
     }
 }

@@ -9,6 +9,7 @@
 //! come up without other machines; until it answers no token of the issuer is good.
 
 use crate::config::{JwtConfig, TenantConfig};
+use crate::tls::client_config;
 use cloister_gateway::{BadKeySet, Issuer, IssuerSettings, Role, Tenant};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
@@ -22,9 +23,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
+use tokio_rustls::rustls::pki_types::ServerName;
 
 /// Between two looks at the keys. An issuer publishes a new key long before it signs with it.
 const REFRESH: Duration = Duration::from_secs(300);
@@ -34,8 +33,6 @@ const RETRY: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest document, in bytes.
 const LONGEST: usize = 1 << 20;
-/// Where systems keep the certificates of the authorities that they trust.
-const BUNDLES: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 
 /// Why the issuer's keys are not there.
 #[derive(Debug, thiserror::Error)]
@@ -177,7 +174,9 @@ async fn fetch(url: &Uri, authorities: Option<&Path>) -> Result<Bytes, String> {
         return ask(url, TokioIo::new(stream)).await;
     }
     let name = ServerName::try_from(host.to_owned()).map_err(|error| text(&error))?;
-    let connector = TlsConnector::from(Arc::new(client(authorities)?));
+    let connector = TlsConnector::from(Arc::new(
+        client_config(authorities).map_err(|error| format!("{error}; name a bundle with auth.jwt.ca"))?,
+    ));
     let stream = connector.connect(name, stream).await.map_err(|error| text(&error))?;
     ask(url, TokioIo::new(stream)).await
 }
@@ -200,25 +199,6 @@ where
     let body = Limited::new(answer.into_body(), LONGEST).collect().await;
     driving.abort();
     Ok(body.map_err(|error| error.to_string())?.to_bytes())
-}
-
-fn client(authorities: Option<&Path>) -> Result<ClientConfig, String> {
-    let system = || BUNDLES.iter().map(Path::new).find(|path| path.exists());
-    let bundle = authorities
-        .or_else(system)
-        .ok_or("this system has no bundle of certificates; name one with auth.jwt.ca")?;
-    let failed = |error: String| format!("{}: {error}", bundle.display());
-    let mut roots = RootCertStore::empty();
-    let certificates = CertificateDer::pem_file_iter(bundle).map_err(|error| failed(error.to_string()))?;
-    // Some of a system's bundle are of kinds that this library does not take.
-    roots.add_parsable_certificates(certificates.flatten());
-    if roots.is_empty() {
-        return Err(failed("no certificate in it".into()));
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.map_err(|error| error.to_string())?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 #[cfg(test)]

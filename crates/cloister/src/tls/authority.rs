@@ -18,7 +18,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::rustls::{self, ServerConfig};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -93,26 +93,36 @@ impl Authority {
     /// TLS with a certificate for these names and addresses.
     pub(crate) fn server(&self, names: Vec<String>) -> Result<Arc<ServerConfig>, TlsError> {
         let issuer = Issuer::new(parameters()?, KeyPair::try_from(self.key.as_slice())?);
-        let key = KeyPair::generate()?;
-        let mut leaf = CertificateParams::new(names)?;
-        leaf.distinguished_name = named("cloister");
-        leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        // Strict clients want to see which key of the issuer signed.
-        leaf.use_authority_key_identifier_extension = true;
-        // Clocks differ.
-        leaf.not_before = (SystemTime::now() - DAY).into();
-        leaf.not_after = (SystemTime::now() + DAY * LIFE).into();
-        let certificate = leaf.signed_by(&key, &issuer)?;
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone(), self.certificate.clone().into()], key)?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Arc::new(config))
+        certify(&issuer, &self.certificate.clone().into(), named("cloister"), names)
     }
+}
+
+/// TLS for HTTP/1.1 with a fresh certificate for these names, by an issuer and its own certificate.
+pub(crate) fn certify(
+    issuer: &Issuer<'_, KeyPair>,
+    certificate: &CertificateDer<'static>,
+    subject: DistinguishedName,
+    names: Vec<String>,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let key = KeyPair::generate()?;
+    let mut leaf = CertificateParams::new(names)?;
+    leaf.distinguished_name = subject;
+    leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    // Strict clients want to see which key of the issuer signed.
+    leaf.use_authority_key_identifier_extension = true;
+    // Clocks differ.
+    leaf.not_before = (SystemTime::now() - DAY).into();
+    leaf.not_after = (SystemTime::now() + DAY * LIFE).into();
+    let made = leaf.signed_by(&key, issuer)?;
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(vec![made.der().clone(), certificate.clone()], key)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
 }
 
 /// What the authority's certificate says, which is the same whenever it is made from the same key, but for its dates.
@@ -133,7 +143,7 @@ fn named(name: &str) -> DistinguishedName {
 }
 
 /// RFC 7468.
-fn pem(der: &[u8]) -> String {
+pub(crate) fn pem(der: &[u8]) -> String {
     let mut text = String::from("-----BEGIN CERTIFICATE-----\n");
     let encoded = STANDARD.encode(der);
     let mut rest = encoded.as_str();

@@ -8,10 +8,12 @@
 //! the hosts file. Every check of a request (Host, token) is the plain door's.
 
 mod authority;
+mod client;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use authority::{Authority, TlsError};
+pub(crate) use authority::{Authority, TlsError, certify, pem};
+pub(crate) use client::client_config;
 
 use cloister_gateway::Relayed;
 use std::net::SocketAddr;
