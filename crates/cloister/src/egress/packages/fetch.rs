@@ -130,13 +130,14 @@ pub(super) enum FetchError {
 pub(super) struct Fetcher {
     index: Url,
     client: Arc<ClientConfig>,
-    /// Ranges that the policy opens, beside public addresses.
+    /// Ranges that the policy opens, beside public addresses, and those that it denies.
     ranges: Vec<Cidr>,
+    denied: Vec<Cidr>,
 }
 
 impl Fetcher {
-    pub(super) fn new(index: Url, client: Arc<ClientConfig>, ranges: Vec<Cidr>) -> Self {
-        Self { index, client, ranges }
+    pub(super) fn new(index: Url, client: Arc<ClientConfig>, ranges: Vec<Cidr>, denied: Vec<Cidr>) -> Self {
+        Self { index, client, ranges, denied }
     }
 
     /// A page: where it came from in the end, its type, its text.
@@ -198,10 +199,13 @@ impl Fetcher {
             }
         };
         let named = *to == self.index.to;
+        let within =
+            |ranges: &[Cidr], address: &IpAddr| ranges.iter().any(|r| r.contains(canonical(*address)));
         let good = |address: &IpAddr| match classify(*address) {
             Class::Metadata => false,
+            _ if !named && within(&self.denied, address) => false,
             Class::Public => true,
-            _ => named || self.ranges.iter().any(|range| range.contains(canonical(*address))),
+            _ => named || within(&self.ranges, address),
         };
         let mut error = FetchError::Address(to.host.clone());
         for address in addresses.into_iter().filter(good).take(4) {

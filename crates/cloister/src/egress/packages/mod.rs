@@ -119,8 +119,9 @@ impl Mirrors {
         }
         let url = Url::of_index(&packages.index).ok()?;
         let ranges =
-            policy.network.allowed_cidrs.iter().filter_map(|range| Cidr::parse(range).ok()).collect();
-        let fetcher = Fetcher::new(url.clone(), Arc::clone(self.client.get()?), ranges);
+            |list: &[String]| list.iter().filter_map(|range| Cidr::parse(range).ok()).collect::<Vec<_>>();
+        let (open, denied) = (ranges(&policy.network.allowed_cidrs), ranges(&policy.network.denied_cidrs));
+        let fetcher = Fetcher::new(url.clone(), Arc::clone(self.client.get()?), open, denied);
         let left = AtomicU64::new(packages.max_bytes);
         Some(Index { url, rules: Rules::of(packages), fetcher, pages: Arc::clone(&self.pages), left })
     }
