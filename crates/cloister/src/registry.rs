@@ -85,7 +85,8 @@ pub(crate) struct Registry {
 impl Registry {
     /// Builds every backend. Call while the process has one thread: backends start their launchers here.
     pub(crate) fn build(setup: Setup<'_>) -> Result<Self, RegistryError> {
-        let egress = Arc::new(EgressProxy::new(setup.loopback, setup.secrets, setup.mirrors, setup.desk));
+        let egress =
+            Arc::new(EgressProxy::new(setup.loopback, setup.secrets, setup.mirrors, Arc::clone(&setup.desk)));
         let config = ProcessConfig {
             state_dir: setup.state_dir,
             images_dir: setup.images_dir,

@@ -6,7 +6,9 @@
 use super::address::Class;
 use super::host::Destination;
 use cloister_core::SandboxId;
-use cloister_core::audit::{Action, Audit as _, AuditError, Decision, Desk, Event, Key, Resource};
+use cloister_core::audit::{
+    Action, Audit as _, AuditError, Decision, Desk, Event, Key, Passage, Reached, Resource,
+};
 use cloister_core::denial::{Denial, DenialId, Denials as _, Layer};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -73,6 +75,7 @@ impl Journal {
 
     /// A connection was let through, and stands.
     pub(crate) fn allowed(&self, to: &Destination, leave: &Leave, via: Option<&Destination>) {
+        self.reached(to, leave.rule, Passage::Allowed);
         if self.may_write() {
             tracing::info!(
                 target: "egress",
@@ -86,6 +89,12 @@ impl Journal {
                 "allowed"
             );
         }
+    }
+
+    /// For the receipt of the call that is under way.
+    fn reached(&self, to: &Destination, rule: &str, passage: Passage) {
+        let (host, rule) = (to.host.to_string(), rule.to_owned());
+        self.desk.reached(&self.sandbox, Reached { host, port: to.port, passage, rule, count: 1 });
     }
 
     /// A connection that was let through is over. What goes to an allowed place cannot be judged, but it is to be seen.
@@ -133,6 +142,9 @@ impl Journal {
     /// A rule said no. The id is the one by which the refusal can be asked for; the desk bounds floods by itself.
     pub(crate) fn refused(&self, refused: &Refused) -> DenialId {
         let Refused { to, rule, class: _, layer, why, how } = refused;
+        if let Some(to) = to {
+            self.reached(to, rule, Passage::Refused);
+        }
         let asked = to.as_ref().map_or_else(|| "a request".to_owned(), |to| format!("a connection to {to}"));
         let denial = Denial::new(*layer, *rule, asked, why, how).sandbox(&self.sandbox);
         let id = self.desk.note(denial).id;
@@ -190,7 +202,38 @@ impl Journal {
 
 #[cfg(test)]
 mod tests {
+    use super::super::host::parse;
     use super::*;
+    use cloister_core::audit::{Attribution, Seen};
+    use cloister_core::policy::Policy;
+    use cloister_core::{Principal, SessionId};
+
+    #[tokio::test]
+    async fn what_a_session_reached_and_was_refused_is_told_to_the_receipt_of_its_call() {
+        let desk = Arc::<Desk>::default();
+        let (sandbox, session) = (SandboxId::random().unwrap(), SessionId::random().unwrap());
+        let policy = Policy::built_in("p").reference();
+        let owner = Principal::local();
+        desk.bind(&sandbox, Attribution { session: session.clone(), owner, policy });
+        let journal = Journal::new(sandbox, Arc::clone(&desk));
+        let to = parse(b"a.example:443", None).unwrap();
+        let leave = Leave { rule: "network.mode", address: [192, 0, 2, 1].into(), class: Class::Public };
+        journal.allowed(&to, &leave, None);
+        journal.allowed(&to, &leave, None);
+        let id = journal.refused(&Refused {
+            to: Some(to),
+            rule: "network.ports",
+            class: None,
+            layer: Layer::Egress,
+            why: "w".into(),
+            how: "h".into(),
+        });
+        let seen = desk.seen(&session);
+        let told: Vec<_> = seen.egress.iter().map(|to| (to.host.as_str(), to.passage, to.count)).collect();
+        assert_eq!(told, [("a.example", Passage::Allowed, 2), ("a.example", Passage::Refused, 1)]);
+        assert_eq!(seen.denials, [id]);
+        assert_eq!(desk.seen(&session), Seen::default(), "the next call begins anew");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_flood_of_decisions_is_counted_and_not_written() {
