@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn what_was_written_and_put_back_costs_nothing() {
         let memory = fresh();
-        let delta = Delta::of(&memory, &image(), &[0..SIZE / PAGE]);
+        let delta = Delta::of(&memory, &image(), std::slice::from_ref(&(0..SIZE / PAGE)));
         assert_eq!(delta.bytes(), 0);
         assert_eq!(unchanged(&memory, &image(), &[1..3, 6..8]), [1..3, 6..8]);
     }
