@@ -74,6 +74,7 @@ fn filled(path: &str) -> String {
         ("{path}", "x.txt"),
         ("{file}", "main.js"),
         ("{target}", "T1"),
+        ("{denial}", "den_00000000000000000000000000000000"),
     ];
     let filled = values.iter().fold(path.to_owned(), |path, (name, value)| path.replace(name, value));
     assert!(!filled.contains('{'), "{path}: a parameter that this test does not know");

@@ -22,6 +22,8 @@ use tempfile::TempDir;
 pub const KEY: &str = "aws.codeinterpreter.v1";
 /// Longest time for anything.
 const PATIENCE: Duration = Duration::from_secs(40);
+/// How long an answer may take: the first session of the wasm tier waits until its interpreter is compiled, a minute for a debug build.
+const ANSWER: Duration = Duration::from_secs(180);
 
 /// A data folder, and servers that run on it one after the other.
 pub struct Place {
@@ -212,7 +214,7 @@ impl Server {
         body: Option<Value>,
     ) -> std::io::Result<Answer> {
         let mut stream = self.connect()?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(ANSWER))?;
         let body = body.map(|body| body.to_string()).unwrap_or_default();
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
         for (name, value) in headers.iter().chain(&[("Content-Type", "application/json")]) {

@@ -7,6 +7,7 @@ const CAP: usize = 500;
 
 /// Files above the cap, each with the reason why it is one file.
 const LONG: &[(&str, &str)] = &[
+    ("policies/schema.json", "generated from the table of policy fields; a test compares them"),
     ("crates/cloister-gateway/src/agentcore/model/tables.rs", "generated from the service model"),
     (
         "crates/cloister-gateway/src/pages/openapi.json",

@@ -8,6 +8,9 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments.as_slice() {
         ["prepare", image, out] => {
+            // A server that dies meanwhile leaves nothing behind: the next one makes its own.
+            let _: Result<(), nix::errno::Errno> =
+                nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL);
             cloister_wasm::prepare::prepare(Path::new(image), Path::new(out)).map_err(|e| e.to_string())
         }
         ["serve"] => cloister_wasm::serve::serve().map_err(|e| e.to_string()),

@@ -21,6 +21,10 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
+/// Begins the names of roots that are being made; the process id of the maker follows.
+const NEW: &str = "new-";
+/// Longer than the making of one takes on any machine.
+const MAKING: Duration = Duration::from_secs(600);
 /// Roots that are kept in any case: about 130 MB each.
 const ROOTS: usize = 3;
 /// Others go when no server has been started on them for so long. One that runs on an old root has mapped what it needs.
@@ -71,6 +75,20 @@ impl Workshop {
         Ok(root)
     }
 
+    /// Roots that somebody was making who is no more.
+    fn abandoned(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let unfinished = entries.filter(|entry| {
+            let name = entry.file_name();
+            let maker = name.to_str().and_then(|name| name.strip_prefix(NEW)?.split('-').next());
+            // A maker in another pid namespace has no entry here, so that its age counts too.
+            let since = entry.metadata().and_then(|meta| meta.modified());
+            let old = since.is_ok_and(|since| since.elapsed().is_ok_and(|age| age > MAKING));
+            old && maker.is_some_and(|pid| !Path::new("/proc").join(pid).exists())
+        });
+        unfinished.map(|entry| entry.path()).collect()
+    }
+
     /// Marks a root as used, and removes those that nobody has used for long: every new engine or image makes another one.
     fn prune(&self, used: &Path) {
         let now = SystemTime::now();
@@ -87,11 +105,11 @@ impl Workshop {
             })
             .collect();
         roots.sort_by(|a, b| b.cmp(a));
-        for (_, root) in roots
+        let unused = roots
             .into_iter()
             .skip(ROOTS)
-            .filter(|(since, _)| now.duration_since(*since).is_ok_and(|age| age > UNUSED))
-        {
+            .filter(|(since, _)| now.duration_since(*since).is_ok_and(|age| age > UNUSED));
+        for root in unused.map(|(_, root)| root).chain(self.abandoned()) {
             tracing::info!(root = %root.display(), "removing the root of an engine that is no longer used");
             if let Err(error) = fs::remove_dir_all(&root) {
                 tracing::warn!(root = %root.display(), %error, "it stays");
@@ -146,7 +164,7 @@ impl Workshop {
 
     fn make(&self, image: &Path, place: &Path, secret: &[u8]) -> io::Result<()> {
         let new =
-            self.folder.join(format!("new-{}-{}", std::process::id(), place.display().to_string().len()));
+            self.folder.join(format!("{NEW}{}-{}", std::process::id(), place.display().to_string().len()));
         if new.exists() {
             fs::remove_dir_all(&new)?;
         }
@@ -299,7 +317,14 @@ mod tests {
             let seal = fs::File::open(root.parent().unwrap().join("seal")).unwrap();
             seal.set_modified(SystemTime::now() - UNUSED * (7 - age as u32)).unwrap();
         }
+        // One that a server was making when it died, and one that is being made.
+        let folder = roots[0].parent().unwrap().parent().unwrap();
+        let (dead, young) = (folder.join("new-999999999-1"), folder.join("new-999999998-1"));
+        fs::create_dir(&dead).unwrap();
+        fs::create_dir(&young).unwrap();
+        fs::File::open(&dead).unwrap().set_modified(SystemTime::now() - 2 * MAKING).unwrap();
         let last = workshop(dir.path()).root("i", &image, "5").unwrap();
+        assert!(!dead.exists() && young.exists());
         let left: Vec<bool> = roots.iter().map(|root| root.exists()).collect();
         assert_eq!(left, [false, false, false, true, true, true]);
         assert_eq!(last, roots[5]);
