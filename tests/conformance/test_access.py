@@ -36,10 +36,11 @@ cpu_seconds = 0
 
 def written(folder: pathlib.Path, policy: str) -> list[str]:
     """The arguments of a server with this policy."""
-    (folder / "access").mkdir()
-    (folder / "access" / "site.cedar").write_text(policy)
+    policies = folder / "policies"
+    (policies / "access").mkdir(parents=True)
+    (policies / "access" / "site.cedar").write_text(policy)
     (folder / "cloister.toml").write_text(CONFIG)
-    return ["--pool", "0", "--config", str(folder / "cloister.toml"), "--policies", str(folder)]
+    return ["--pool", "0", "--config", str(folder / "cloister.toml"), "--policies", str(policies)]
 
 
 @pytest.fixture(scope="module")

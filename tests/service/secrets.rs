@@ -96,10 +96,16 @@ fn no_log_and_no_record_holds_a_key_or_what_a_session_said() {
         for secret in rest {
             assert!(!holds(&bytes, secret), "{} holds the key", path.display());
         }
+        // The audit log names the files that a call changed, and the one that it did not find; what is in them it does not say.
+        let audit = path.parent().is_some_and(|folder| folder.ends_with("audit"));
+        let named = |at: usize| {
+            let after = bytes.get(at + MARK.len()..).unwrap_or_default();
+            audit && ["-file", "-sent", "-nowhere"].iter().any(|name| after.starts_with(name.as_bytes()))
+        };
         let marks: Vec<String> = bytes
             .windows(MARK.len())
             .enumerate()
-            .filter(|(_, part)| *part == MARK.as_bytes())
+            .filter(|(at, part)| *part == MARK.as_bytes() && !named(*at))
             .map(|(at, _)| {
                 let (from, to) = (at.saturating_sub(80), (at + 30).min(bytes.len()));
                 String::from_utf8_lossy(&bytes[from..to]).into_owned()
