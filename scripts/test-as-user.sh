@@ -14,7 +14,7 @@ fi
 user=64123
 cache=${CLOISTER_CACHE:-$HOME/.cache/cloister}
 
-binaries=$(cargo test --locked -p cloister-tests --test kernel --test browser --no-run --message-format=json 2>/dev/null |
+binaries=$(cargo test --locked --workspace --test kernel --test browser --no-run --message-format=json 2>/dev/null |
     jq -r 'select(.executable != null and .target.kind == ["test"]) | .executable')
 [ "$(wc -w <<<"$binaries")" -eq 2 ] || { echo "test-as-user: the tests could not be built" >&2; exit 1; }
 

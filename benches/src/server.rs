@@ -71,10 +71,17 @@ impl Server {
             &kept.sandboxes.to_string(),
         ]);
         command.args(["--browser-pool", if kept.browser { "1" } else { "0" }]);
+        // One client is everybody here.
+        let mut config = String::from("[quotas.principal]\nsessions = \"unlimited\"\n");
         if kept.browser {
-            let (config, policies) = ready_browser(data.path()).map_err(Failure::io("write a policy"))?;
-            command.arg("--config").arg(config).arg("--policies").arg(policies);
+            let (interpreters, policies) =
+                ready_browser(data.path()).map_err(Failure::io("write a policy"))?;
+            config.push_str(&interpreters);
+            command.arg("--policies").arg(policies);
         }
+        let path = data.path().join("config.toml");
+        fs::write(&path, config).map_err(Failure::io("write a configuration"))?;
+        command.arg("--config").arg(path);
         let mut child = command
             .arg("--data-dir")
             .arg(data.path().join("data"))
@@ -215,16 +222,15 @@ impl Drop for Server {
     }
 }
 
-/// Writes a configuration and a policy for a ready browser below `folder`; where both are.
-fn ready_browser(folder: &Path) -> std::io::Result<(PathBuf, PathBuf)> {
-    let (config, policies) = (folder.join("config.toml"), folder.join("policies"));
+/// Writes a policy for a ready browser below `folder`; the interpreters that have it, for a configuration, and where the policy is.
+fn ready_browser(folder: &Path) -> std::io::Result<(String, PathBuf)> {
+    let policies = folder.join("policies");
     fs::create_dir(&policies)?;
     let policy = OPEN.replace("\nmode = \"open\"\n", "\nmode = \"none\"\n");
     fs::write(policies.join(format!("{READY}.toml")), policy)?;
     // The system's browser as well, or a browser of its policy would be kept ready beside.
     let ids = [READY, "\"aws.browser.v1\""];
-    fs::write(&config, ids.map(|id| format!("[interpreters.{id}]\npolicy = \"{READY}\"\n")).concat())?;
-    Ok((config, policies))
+    Ok((ids.map(|id| format!("[interpreters.{id}]\npolicy = \"{READY}\"\n")).concat(), policies))
 }
 
 /// `CLOISTER_BIN`, or what `cargo build --release` left two folders above the bench (`target/release/deps/<bench>-<hash>`).
