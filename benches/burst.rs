@@ -4,14 +4,13 @@
 
 use cloister_benches::Failure;
 use cloister_benches::alternatives::{Jupyter, spawned, tried};
-use cloister_benches::client::{Client, DEFAULT};
+use cloister_benches::client::DEFAULT;
+use cloister_benches::crowd::crowd;
 use cloister_benches::run::{Case, Run};
 use cloister_benches::server::Server;
 use cloister_benches::work::PRINT;
 use std::process::ExitCode;
-use std::sync::Barrier;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Sessions at once.
 const CROWD: usize = 100;
@@ -44,31 +43,14 @@ fn main() -> ExitCode {
     })
 }
 
-/// Until the last of the crowd has its result. Sessions are stopped, and the pool is filled again, outside the clock.
+/// Until the last of the crowd has its result. The pool is filled again outside the clock.
 fn burst(server: &Server) -> Result<Duration, Failure> {
     server.settle(0)?;
-    let gate = Barrier::new(CROWD + 1);
-    let (took, outcomes) = thread::scope(|scope| {
-        let crowd: Vec<_> = (0..CROWD).map(|_| scope.spawn(|| one(server, &gate))).collect();
+    crowd(CROWD, |gate| {
         gate.wait();
-        let begun = Instant::now();
-        let outcomes: Vec<_> = crowd.into_iter().map(|client| client.join()).collect();
-        (begun.elapsed(), outcomes)
-    });
-    let mut sessions = Vec::with_capacity(CROWD);
-    for outcome in outcomes {
-        sessions.push(outcome.map_err(|_| Failure::Unavailable("a client's thread ended".into()))??);
-    }
-    for (mut client, session) in sessions {
-        client.stop(&session)?;
-    }
-    Ok(took)
-}
-
-fn one(server: &Server, gate: &Barrier) -> Result<(Client, String), Failure> {
-    gate.wait();
-    let mut client = server.client()?;
-    let session = client.start(DEFAULT)?;
-    client.run(&session, PRINT)?;
-    Ok((client, session))
+        let mut client = server.client()?;
+        let session = client.start(DEFAULT)?;
+        client.run(&session, PRINT)?;
+        Ok((client, session))
+    })
 }

@@ -3,13 +3,14 @@
 use cloister_benches::Failure;
 use cloister_benches::alternatives::{Chroot, Eryx, Spawned, tried};
 use cloister_benches::client::{Client, DEFAULT, WASM};
+use cloister_benches::crowd::crowd;
 use cloister_benches::run::{Case, Run};
 use cloister_benches::server::Server;
 use cloister_benches::work::PRINT;
 use std::process::ExitCode;
 use std::sync::Barrier;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const POOL: &str = "print: cloister wasm, pool";
 const NONE: &str = "print: cloister wasm, pool empty";
@@ -27,7 +28,9 @@ fn main() -> ExitCode {
             let mut client = server.client()?;
             warm(&mut client)?;
             run.case(case(POOL, 2000), || first(&mut client, WASM))?;
-            run.case(Case { name: CROWD, against: CROWD, samples: 50 }, || crowd(&server))?;
+            run.case(Case { name: CROWD, against: CROWD, samples: 50 }, || {
+                crowd(MANY, |gate| one(&server, gate))
+            })?;
             run.case(case("print: cloister process, pool", 100), || {
                 server.settle_sandboxes()?;
                 client.first_result(DEFAULT, PRINT)
@@ -77,26 +80,7 @@ fn first(client: &mut Client, interpreter: &str) -> Result<Duration, Failure> {
     client.first_result(interpreter, PRINT)
 }
 
-/// Until the last of the crowd has its result. Connections stand before; sessions are stopped outside the clock.
-fn crowd(server: &Server) -> Result<Duration, Failure> {
-    let gate = Barrier::new(MANY + 1);
-    let (took, outcomes) = thread::scope(|scope| {
-        let crowd: Vec<_> = (0..MANY).map(|_| scope.spawn(|| one(server, &gate))).collect();
-        gate.wait();
-        let begun = Instant::now();
-        let outcomes: Vec<_> = crowd.into_iter().map(|client| client.join()).collect();
-        (begun.elapsed(), outcomes)
-    });
-    let mut sessions = Vec::with_capacity(MANY);
-    for outcome in outcomes {
-        sessions.push(outcome.map_err(|_| Failure::Unavailable("a client's thread ended".into()))??);
-    }
-    for (mut client, session) in sessions {
-        client.stop(&session)?;
-    }
-    Ok(took)
-}
-
+/// One of the crowd. Its connection stands before the clock runs.
 fn one(server: &Server, gate: &Barrier) -> Result<(Client, String), Failure> {
     let mut client = server.client()?;
     client.is_ready();

@@ -11,6 +11,7 @@ pub mod alternatives;
 pub mod browser;
 pub mod cdp;
 pub mod client;
+pub mod crowd;
 pub mod failure;
 pub mod http;
 pub mod memory;

@@ -4,23 +4,21 @@
 //! bench ─▶ one line of JSON ─▶ jupyter.py ─▶ jupyter_client ─▶ ipykernel     bench ◀─ {"ns": …} ◀─ jupyter.py
 //! ```
 
+use super::driven::Driven;
 use crate::failure::Failure;
 use crate::work::Work;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 
 /// The driving program.
 #[derive(Debug)]
 pub struct Jupyter {
-    child: Child,
+    driven: Driven,
     /// Where kernels run: what they write ends with them.
     _folder: TempDir,
-    to: ChildStdin,
-    from: BufReader<ChildStdout>,
 }
 
 /// A kernel that stays.
@@ -41,32 +39,19 @@ impl Jupyter {
         let python = python()?;
         let folder = tempfile::Builder::new().prefix("cloister-bench-jupyter-").tempdir();
         let folder = folder.map_err(Failure::io("make a folder for kernels"))?;
-        let mut child = Command::new(&python)
-            .current_dir(folder.path())
-            .arg("-c")
-            .arg(include_str!("jupyter.py"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(Failure::io(format!("start {}", python.display())))?;
-        let (Some(to), Some(from)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(Failure::Unavailable("the driving program has no pipes".into()));
-        };
-        Ok(Self { child, _folder: folder, to, from: BufReader::new(from) })
+        let mut command = Command::new(python);
+        command.current_dir(folder.path()).arg("-c").arg(include_str!("jupyter.py"));
+        Ok(Self { driven: Driven::start(command, "jupyter_client", Self::NAME)?, _folder: folder })
     }
 
     /// From the start of a kernel until its first result, then it is shut down; `count` at once.
     pub fn first_results(&mut self, work: Work, count: usize) -> Result<Duration, Failure> {
-        took(
-            &self.ask(
-                &json!({ "op": "first", "code": work.code, "expected": work.expected, "count": count }),
-            )?,
-        )
+        self.timed(&json!({ "op": "first", "code": work.code, "expected": work.expected, "count": count }))
     }
 
     /// Starts a kernel and keeps it until the driving program ends.
     pub fn open(&mut self) -> Result<Kernel, Failure> {
-        let answer = self.ask(&json!({ "op": "open" }))?;
+        let answer = self.driven.ask(&json!({ "op": "open" }))?;
         let field = |name: &str| answer.get(name).and_then(Value::as_u64);
         let pid = field("pid").and_then(|pid| u32::try_from(pid).ok());
         let (Some(number), Some(pid)) = (field("kernel"), pid) else {
@@ -77,40 +62,13 @@ impl Jupyter {
 
     /// One cell, until its result and the kernel's return to idle.
     pub fn cell(&mut self, kernel: Kernel, code: &str, expected: &str) -> Result<Duration, Failure> {
-        took(
-            &self
-                .ask(&json!({ "op": "cell", "kernel": kernel.number, "code": code, "expected": expected }))?,
-        )
+        self.timed(&json!({ "op": "cell", "kernel": kernel.number, "code": code, "expected": expected }))
     }
 
-    fn ask(&mut self, question: &Value) -> Result<Value, Failure> {
-        let mut line = question.to_string();
-        line.push('\n');
-        self.to.write_all(line.as_bytes()).map_err(Failure::io("ask jupyter_client"))?;
-        let mut answer = String::new();
-        self.from.read_line(&mut answer).map_err(Failure::io("read from jupyter_client"))?;
-        let value: Value = serde_json::from_str(&answer).map_err(|_| {
-            Failure::wrong("jupyter_client", answer.as_bytes(), "JSON (its own words are above)")
-        })?;
-        match value.get("error") {
-            None => Ok(value),
-            Some(error) => Err(Failure::wrong(Self::NAME, error.to_string().as_bytes(), "a result")),
-        }
+    fn timed(&mut self, question: &Value) -> Result<Duration, Failure> {
+        let answer = self.driven.ask(question)?;
+        self.driven.took(&answer)
     }
-}
-
-impl Drop for Jupyter {
-    /// The end of its input ends the program and its kernels.
-    fn drop(&mut self) {
-        let _: Result<_, _> = self.to.write_all(b"{\"op\":\"end\"}\n");
-        let _: Result<_, _> = self.child.wait();
-    }
-}
-
-fn took(answer: &Value) -> Result<Duration, Failure> {
-    let ns = answer.get("ns").and_then(Value::as_u64);
-    ns.map(Duration::from_nanos)
-        .ok_or_else(|| Failure::wrong("jupyter_client", answer.to_string().as_bytes(), "ns"))
 }
 
 /// `CLOISTER_BENCH_PYTHON`, or the environment in the cache.

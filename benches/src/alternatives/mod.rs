@@ -6,6 +6,7 @@
 mod bwrap;
 mod chromium;
 mod chroot;
+mod driven;
 mod eryx;
 mod jupyter;
 mod mounts;

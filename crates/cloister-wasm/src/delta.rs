@@ -6,6 +6,7 @@
 //! ```
 
 use crate::memory::{self, PAGE};
+use crate::pages;
 use std::io::{self, Read, Write};
 use std::ops::Range;
 
@@ -92,13 +93,9 @@ impl Delta {
 
     /// The pages that differ, in ranges.
     fn pages(&self) -> Vec<Range<usize>> {
-        let mut ranges: Vec<Range<usize>> = Vec::new();
+        let mut ranges = Vec::new();
         for mark in &self.marks {
-            let page = mark.page as usize;
-            match ranges.last_mut() {
-                Some(last) if last.end == page => last.end = page + 1,
-                _ => ranges.push(page..page + 1),
-            }
+            pages::add(&mut ranges, mark.page as usize);
         }
         ranges
     }
@@ -156,14 +153,10 @@ impl Delta {
 
 /// The written pages that are as the image has them.
 pub fn unchanged(memory: &[u8], image: &[u8], written: &[Range<usize>]) -> Vec<Range<usize>> {
-    let mut ranges: Vec<Range<usize>> = Vec::new();
+    let mut ranges = Vec::new();
     for page in written.iter().flat_map(Clone::clone) {
-        if page_of(memory, page) != Some(page_of(image, page).unwrap_or(&ZERO)) {
-            continue;
-        }
-        match ranges.last_mut() {
-            Some(last) if last.end == page => last.end = page + 1,
-            _ => ranges.push(page..page + 1),
+        if page_of(memory, page) == Some(page_of(image, page).unwrap_or(&ZERO)) {
+            pages::add(&mut ranges, page);
         }
     }
     ranges

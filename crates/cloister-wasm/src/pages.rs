@@ -41,13 +41,18 @@ impl Pagemap {
                     continue;
                 }
                 let page = start + n;
-                match ranges.last_mut() {
-                    Some(last) if last.end == page => last.end = page + 1,
-                    _ => ranges.push(page..page + 1),
-                }
+                add(&mut ranges, page);
             }
         }
         Ok(ranges)
+    }
+}
+
+/// Adds a page behind all that `ranges` have.
+pub(crate) fn add(ranges: &mut Vec<Range<usize>>, page: usize) {
+    match ranges.last_mut() {
+        Some(last) if last.end == page => last.end = page + 1,
+        _ => ranges.push(page..page + 1),
     }
 }
 
