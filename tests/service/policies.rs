@@ -1,8 +1,15 @@
 //! Policies of a running server: exchanged as a whole or not at all, for new sessions only.
 
 use crate::server::{KEY, Place, Server};
+use cloister_tests::host;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::path::Path;
+
+/// Nobody starts anything.
+const CLOSED: &str =
+    "// For a while.\n@id(\"closed\")\nforbid (principal, action == Action::\"StartSession\", resource);\n";
 
 struct Setup {
     place: Place,
@@ -29,6 +36,12 @@ impl Setup {
 
     fn policy(&self, text: &str) {
         self.write("p/mine.toml", text);
+    }
+
+    /// An access policy beside the shipped ones.
+    fn access(&self, text: &str) {
+        std::fs::create_dir_all(self.folder.path().join("p/access")).unwrap();
+        self.write("p/access/site.cedar", text);
     }
 
     fn path(&self, name: &str) -> String {
@@ -115,6 +128,54 @@ fn a_tenants_ceiling_bounds_its_own_sessions() {
     setup.config(&format!("[tenants.local]\nceiling = {ceiling:?}\n[tenants.other]\nceiling = \"strict\"\n"));
     let server = setup.serve(0);
     assert_eq!(pids(&server, &server.session_of(KEY)), 100);
+}
+
+/// Sends the server the signal itself, and waits until `done`.
+fn hang_up(server: &Server, done: impl Fn() -> bool) {
+    kill(Pid::from_raw(server.pid()), Signal::SIGHUP).unwrap();
+    host::settled(|| if done() { Ok(()) } else { Err("the signal has no effect".to_owned()) });
+}
+
+#[test]
+fn access_policies_are_exchanged_with_the_rest_and_a_malformed_one_changes_nothing() {
+    let Some(setup) = Setup::new() else { return };
+    let server = setup.serve(0);
+    let running = server.session();
+    let start = || server.start_session();
+    assert_eq!(start().status, 201);
+    setup.access(CLOSED);
+    let (code, said) = setup.reload();
+    assert_eq!(said["changes"], json!(["access policy closed (access/site.cedar:2): new, it forbids"]));
+    let refused = start();
+    assert_eq!((code, refused.status), (0, 403), "{refused:?}");
+    assert!(refused.text().contains("access/site.cedar:2"), "{refused:?}");
+    assert_eq!(server.value(&running, "6 * 7"), "42", "what it does not forbid goes on");
+
+    // Each of them would open the door again if it were taken, or close all others if it were taken in part.
+    for (broken, says) in [
+        ("@id(\"closed\") forbid (principal, action == Action::\"Fly\", resource);", "access/site.cedar:1"),
+        ("permit (principal, action, resource);", "access/site.cedar: a policy needs @id"),
+        ("@id(\"half\") forbid (principal, action, resource);\n@id(\"x\") permit (", "access/site.cedar"),
+    ] {
+        setup.access(broken);
+        let (code, said) = setup.reload();
+        assert_eq!((code, &said["ok"]), (1, &json!(false)), "{broken}: {said}");
+        assert!(said["problems"].to_string().contains(says), "{broken}: {said}");
+        assert_eq!((start().status, server.python(&running, "1").status), (403, 200), "{broken}");
+    }
+    // A good access policy beside a malformed session policy is not taken either.
+    setup.access("");
+    setup.policy("[resources]\nmemroy = 1\n");
+    assert_eq!((setup.reload().0, start().status), (1, 403));
+    setup.policy("extends = \"default\"\n[resources]\npids = 200\n");
+    let (code, said) = setup.reload();
+    assert_eq!((code, &said["changes"]), (0, &json!(["access policy closed: gone"])), "{said}");
+    assert_eq!(start().status, 201);
+    // A signal does the same as the command.
+    setup.access(CLOSED);
+    hang_up(&server, || start().status == 403);
+    setup.access("");
+    hang_up(&server, || start().status == 201);
 }
 
 #[test]

@@ -3,18 +3,21 @@
 use crate::load::{self, AccessError, Place, PolicyFile, Rules};
 use crate::terms::{Misfit, Terms};
 use cedar_policy::{Authorizer as Engine, Decision as Verdict, Effect, PolicyId, Request, Response, Schema};
+use cloister_core::lock::lock;
 use cloister_gateway::{Authorizer, Decision, Query, Refused, Role};
+use std::sync::{Arc, Mutex};
 
 /// Decides by Cedar policies: default deny, and what one policy forbids no other permits.
 pub struct Cedar {
-    rules: Rules,
+    /// Exchanged as a whole: whoever is being decided about is decided about by one set.
+    rules: Mutex<Arc<Rules>>,
     terms: Terms,
     engine: Engine,
 }
 
 impl std::fmt::Debug for Cedar {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cedar").field("policies", &self.rules.places.len()).finish_non_exhaustive()
+        f.debug_struct("Cedar").field("policies", &self.len()).finish_non_exhaustive()
     }
 }
 
@@ -27,34 +30,65 @@ impl Cedar {
         let rules = load::rules(&parsed, files)?;
         let terms = Terms::new(&parsed)
             .map_err(|error| AccessError::Schema { file: schema.name.clone(), what: error.to_string() })?;
-        Ok(Self { rules, terms, engine: Engine::new() })
+        Ok(Self { rules: Mutex::new(Arc::new(rules)), terms, engine: Engine::new() })
     }
 
     /// How many policies there are.
     pub fn len(&self) -> usize {
-        self.rules.places.len()
+        self.rules().places.len()
     }
 
     /// Whether nothing is permitted to anybody.
     pub fn is_empty(&self) -> bool {
-        self.rules.places.is_empty()
+        self.rules().places.is_empty()
     }
 
-    fn ask(&self, query: &Query<'_>) -> Result<Response, Misfit> {
+    /// What is different in `new`: a line for each policy that is new, gone or says something else.
+    pub fn differences(&self, new: &Self) -> Vec<String> {
+        let (old, new) = (self.rules(), new.rules());
+        let mut lines: Vec<String> = Vec::new();
+        for (id, Place { file, line, effect, text, .. }) in &new.places {
+            let does = match effect {
+                Effect::Permit => "permits",
+                Effect::Forbid => "forbids",
+            };
+            let how = match old.places.get(id) {
+                None => "new",
+                Some(before) if before.text != *text => "changed",
+                Some(_) => continue,
+            };
+            lines.push(format!("access policy {id} ({file}:{line}): {how}, it {does}"));
+        }
+        let gone = old.places.keys().filter(|id| !new.places.contains_key(*id));
+        lines.extend(gone.map(|id| format!("access policy {id}: gone")));
+        lines.sort();
+        lines
+    }
+
+    /// Decides by the policies of `new` from now on. Both have the schema of this program.
+    pub fn exchange(&self, new: &Self) {
+        *lock(&self.rules) = new.rules();
+    }
+
+    fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&lock(&self.rules))
+    }
+
+    fn ask(&self, rules: &Rules, query: &Query<'_>) -> Result<Response, Misfit> {
         // Without the schema: tests put every question to it, and it would take as long as the decision.
-        self.ask_by(query, None)
+        self.ask_by(rules, query, None)
     }
 
-    fn ask_by(&self, query: &Query<'_>, schema: Option<&Schema>) -> Result<Response, Misfit> {
+    fn ask_by(&self, rules: &Rules, query: &Query<'_>, schema: Option<&Schema>) -> Result<Response, Misfit> {
         let known = self.terms.caller(query.principal, query.roles)?;
         let (action, resource) = (self.terms.action(query.action), self.terms.resource(query.resource));
         let context = self.terms.context(query)?;
         let request = Request::new(known.user.clone(), action, resource, context, schema);
         let request = request.map_err(Misfit::of)?;
-        Ok(self.engine.is_authorized(&request, &self.rules.set, &known.entities))
+        Ok(self.engine.is_authorized(&request, &rules.set, &known.entities))
     }
 
-    fn refused(&self, query: &Query<'_>, response: &Response) -> Refused {
+    fn refused(&self, rules: &Rules, query: &Query<'_>, response: &Response) -> Refused {
         let action = query.action.word();
         // A policy that cannot be evaluated might have been the one that forbids.
         if let Some(error) = response.diagnostics().errors().next() {
@@ -65,7 +99,8 @@ impl Cedar {
                 how: "mend the policy that its log names".to_owned(),
             };
         }
-        let forbids = response.diagnostics().reason().filter_map(|id| self.place(id, Effect::Forbid)).next();
+        let forbids =
+            response.diagnostics().reason().filter_map(|id| place(rules, id, Effect::Forbid)).next();
         if let Some((id, Place { file, line, advice, .. })) = forbids {
             return Refused {
                 rule: id.to_string(),
@@ -77,7 +112,7 @@ impl Cedar {
         Refused {
             rule: "access.default-deny".to_owned(),
             why: format!("no access policy permits it to this caller, whose roles are {}", roles.join(", ")),
-            how: match self.with_another_role(query) {
+            how: match self.with_another_role(rules, query) {
                 Some((role, id, Place { file, line, .. })) => format!(
                     "Ask whoever issues keys for this server for one with the role {}, to which `{id}` ({file}:{line}) permits it",
                     role.word()
@@ -88,33 +123,38 @@ impl Cedar {
     }
 
     /// The least role that would do, and the policy that says so.
-    fn with_another_role(&self, query: &Query<'_>) -> Option<(Role, &PolicyId, &Place)> {
+    fn with_another_role<'r>(
+        &self,
+        rules: &'r Rules,
+        query: &Query<'_>,
+    ) -> Option<(Role, &'r PolicyId, &'r Place)> {
         Role::ALL.into_iter().find_map(|role| {
-            let response = self.ask(&Query { roles: &[role], ..*query }).ok()?;
+            let response = self.ask(rules, &Query { roles: &[role], ..*query }).ok()?;
             if response.decision() != Verdict::Allow || response.diagnostics().errors().next().is_some() {
                 return None;
             }
             let (id, place) =
-                response.diagnostics().reason().filter_map(|id| self.place(id, Effect::Permit)).next()?;
+                response.diagnostics().reason().filter_map(|id| place(rules, id, Effect::Permit)).next()?;
             Some((role, id, place))
         })
     }
+}
 
-    fn place(&self, id: &PolicyId, effect: Effect) -> Option<(&PolicyId, &Place)> {
-        self.rules.places.get_key_value(id).filter(|(_, place)| place.effect == effect)
-    }
+fn place<'r>(rules: &'r Rules, id: &PolicyId, effect: Effect) -> Option<(&'r PolicyId, &'r Place)> {
+    rules.places.get_key_value(id).filter(|(_, place)| place.effect == effect)
 }
 
 impl Authorizer for Cedar {
     fn decide(&self, query: &Query<'_>) -> Decision {
-        match self.ask(query) {
+        let rules = self.rules();
+        match self.ask(&rules, query) {
             Ok(response)
                 if response.decision() == Verdict::Allow
                     && response.diagnostics().errors().next().is_none() =>
             {
                 Decision::Allow
             }
-            Ok(response) => Decision::Deny(self.refused(query, &response)),
+            Ok(response) => Decision::Deny(self.refused(&rules, query, &response)),
             Err(error) => {
                 tracing::error!(%error, "a request cannot be put to the access policies; it is denied");
                 Decision::Deny(Refused {
@@ -131,6 +171,6 @@ impl Authorizer for Cedar {
 impl Cedar {
     /// The answer to a question that fits the schema.
     pub(crate) fn ask_strictly(&self, query: &Query<'_>, schema: &Schema) -> Result<Response, Misfit> {
-        self.ask_by(query, Some(schema))
+        self.ask_by(&self.rules(), query, Some(schema))
     }
 }

@@ -40,6 +40,8 @@ pub(crate) struct Place {
     pub(crate) effect: Effect,
     /// Its `@advice`, for whoever is denied by it.
     pub(crate) advice: Option<String>,
+    /// What it says.
+    pub(crate) text: String,
 }
 
 /// The policies in force.
@@ -120,7 +122,10 @@ fn placed(file: &PolicyFile, policy: &Policy) -> Result<(PolicyId, Place), Strin
         return Err(format!("{name}:{line}: the policy {id} is longer than {LONGEST} bytes"));
     }
     let advice = policy.annotation("advice").filter(|text| !text.is_empty()).map(sentence);
-    Ok((PolicyId::new(id), Place { file: name.clone(), line, effect: policy.effect(), advice }))
+    Ok((
+        PolicyId::new(id),
+        Place { file: name.clone(), line, effect: policy.effect(), advice, text: policy.to_string() },
+    ))
 }
 
 /// With a capital letter, by which whoever shows it knows that it stands for itself.

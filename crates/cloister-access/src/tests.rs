@@ -212,6 +212,20 @@ fn a_policy_that_is_not_whole_is_refused_with_its_file_and_line() {
 }
 
 #[test]
+fn other_policies_are_taken_as_a_whole_and_what_is_different_is_told() {
+    let closed = "@id(\"closed\") forbid (principal, action, resource);";
+    let (cedar, who) = (loaded(&[closed]).unwrap(), ann());
+    let asked = query(&who, &[Role::Viewer], Action::ListSessions, Resource::Server);
+    assert_ne!(cedar.decide(&asked), Decision::Allow);
+    let open = loaded(&["@id(\"closed\") forbid (principal, action, resource) when { false };"]).unwrap();
+    assert_eq!(cedar.differences(&open), ["access policy closed (access/site.cedar:1): changed, it forbids"]);
+    cedar.exchange(&open);
+    assert_eq!(cedar.decide(&asked), Decision::Allow);
+    assert!(cedar.differences(&open).is_empty());
+    assert_eq!(cedar.differences(&loaded(&[]).unwrap()), ["access policy closed: gone"]);
+}
+
+#[test]
 fn a_policy_that_cannot_be_evaluated_denies() {
     let site = "@id(\"sum\") forbid (principal, action, resource) when { context.requestedLimits has timeout && \
                 context.requestedLimits.timeout + 9223372036854775807 == 0 };";

@@ -32,21 +32,21 @@ impl From<OpenError> for Failure {
     }
 }
 
-/// The policies of this installation; `given` is the folder of `--policies`.
-pub(crate) fn open(
-    given: Option<&Path>,
-    installation: &Installation,
-    mode: AccessMode,
-) -> Result<Access, OpenError> {
+/// The policies of this installation; `given` is the folder of `--policies`. For the start, and to be exchanged later.
+pub(crate) fn open(given: Option<&Path>, installation: &Installation) -> Result<Cedar, OpenError> {
     let folder = given.map(Path::to_owned).or_else(|| installation.policies());
-    let cedar = load(folder.as_deref())?;
+    load(folder.as_deref())
+}
+
+/// What the gateway asks.
+pub(crate) fn access(cedar: &Arc<Cedar>, mode: AccessMode) -> Access {
     tracing::info!(policies = cedar.len(), ?mode, "access policies are in force");
     if mode == AccessMode::LogOnly {
         tracing::warn!(
             "[access] mode = \"log-only\": whoever has any role may do everything; denials are only logged"
         );
     }
-    Ok(Access { authorizer: Arc::new(cedar), mode })
+    Access { authorizer: Arc::clone(cedar) as _, mode }
 }
 
 fn load(folder: Option<&Path>) -> Result<Cedar, OpenError> {

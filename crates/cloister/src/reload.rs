@@ -1,13 +1,14 @@
 //! Other policies while the server runs: everything is read and judged first, then exchanged in one step, or nothing is.
 //!
 //! ```text
-//!   SIGHUP ─▶ configuration, policies, system call lists ─▶ Served ─▶ audit record ─▶ backends (lists, pools) ─▶ the table
+//!   SIGHUP ─▶ configuration, policies, access, system call lists ─▶ Served ─▶ audit record ─▶ backends (lists, pools) ─▶ the table
 //!               └─ malformed: what was in force stays, and says so ──▶ log, policies.state ◀── cloister policy reload
 //! ```
 //!
 //! Sessions keep what they were started with. Of the configuration only what says which policy is whose is taken; the rest needs a
 //! new start.
 
+use crate::access;
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::locate::Installation;
@@ -15,6 +16,7 @@ use crate::policies::Policies;
 use crate::policies::diff::{Way, diff};
 use crate::registry::Registry;
 use crate::served::Served;
+use cloister_access::Cedar;
 use cloister_core::audit::{Action, Audit, Event, Key, Resource};
 use cloister_core::policy::Policy;
 use cloister_core::session::SessionManager;
@@ -48,6 +50,8 @@ pub(crate) struct Reloader {
     pub(crate) registry: Arc<Registry>,
     pub(crate) manager: Arc<SessionManager>,
     pub(crate) served: Served,
+    /// Who may do what.
+    pub(crate) cedar: Arc<Cedar>,
 }
 
 impl Reloader {
@@ -92,7 +96,9 @@ impl Reloader {
         let served = Served::of(&config.unwrap_or_default(), &policies).map_err(|e| e.to_string())?;
         let filters = policies.filters().map_err(|e| e.to_string())?;
         served.interpreters.iter().try_for_each(|(_, policy)| self.registry.check(policy))?;
-        let lines = changes(&self.served, &served);
+        let cedar = access::open(self.policies.as_deref(), &self.installation).map_err(|e| e.to_string())?;
+        let mut lines = changes(&self.served, &served);
+        lines.extend(self.cedar.differences(&cedar));
         // Before the effect: a change that cannot be written down does not take place.
         let event =
             Event::new(Action::PolicyChange).on(Resource::Server).with(Key::Changes, lines.join("; "));
@@ -100,6 +106,7 @@ impl Reloader {
         // The lists first: a policy that names a new one must find it.
         self.registry.renew(filters, &served);
         self.manager.interpreters().replace_all(served.interpreters.clone(), served.tenants.clone());
+        self.cedar.exchange(&cedar);
         self.served = served;
         Ok(lines)
     }

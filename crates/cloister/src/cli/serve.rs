@@ -22,6 +22,7 @@ use crate::served::{Served, ServedError};
 use crate::store_sqlite::SqliteStore;
 use crate::telemetry::{self, LogFormat};
 use crate::tls;
+use cloister_access::Cedar;
 use cloister_core::quota::Quotas;
 use cloister_core::session::{Interpreters, ManagerConfig, SessionManager};
 use cloister_gateway::{Auth, Gateway, GatewayConfig};
@@ -92,6 +93,7 @@ struct Prepared {
     registry: Registry,
     quotas: Quotas,
     served: Served,
+    cedar: Arc<Cedar>,
     /// Where policies are read from again.
     sources: Sources,
     gateway: GatewayConfig,
@@ -190,7 +192,8 @@ fn prepare(args: &Args, open_files: u64) -> Result<Prepared, Failure> {
     })?;
 
     let mut gateway = GatewayConfig::new(data.cursor_key()?);
-    gateway.access = access::open(args.policies.as_deref(), &installation, config.access.mode.into())?;
+    let cedar = Arc::new(access::open(args.policies.as_deref(), &installation)?);
+    gateway.access = access::access(&cedar, config.access.mode.into());
     let beyond = [Some(address), tls_address].into_iter().flatten().filter(|a| !a.ip().is_loopback());
     let beyond: Vec<_> = beyond.map(|address| address.ip().to_string()).collect();
     let mut made = None;
@@ -229,6 +232,7 @@ fn prepare(args: &Args, open_files: u64) -> Result<Prepared, Failure> {
         registry,
         quotas,
         served,
+        cedar,
         sources,
         gateway,
         issuer,
@@ -258,6 +262,7 @@ async fn serve(prepared: Prepared, data_dir: Option<&Path>, out: Output) -> Resu
         registry,
         quotas,
         served,
+        cedar,
         sources,
         gateway,
         issuer,
@@ -290,7 +295,7 @@ async fn serve(prepared: Prepared, data_dir: Option<&Path>, out: Output) -> Resu
     let mut doors = tokio::task::JoinSet::new();
     let Sources { config, policies, installation } = sources;
     let reloader =
-        Reloader { config, policies, installation, registry, manager: Arc::clone(&manager), served };
+        Reloader { config, policies, installation, registry, manager: Arc::clone(&manager), served, cedar };
     doors.spawn(reloader.follow(data.clone(), hang_up));
     if let Some(issuer) = issuer {
         doors.spawn(issuer.follow());
