@@ -12,6 +12,7 @@ use cloister_tests::{host, server};
 
 mod audit;
 mod crashes;
+mod denials;
 mod egress;
 mod keys;
 mod lent;

@@ -21,6 +21,17 @@ impl std::fmt::Debug for Cedar {
     }
 }
 
+/// Where a policy stands, for whoever explains a denial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its file, below the folder of policies.
+    pub file: String,
+    /// Counted from 1.
+    pub line: usize,
+    /// Whether it forbids, as opposed to permits.
+    pub forbids: bool,
+}
+
 impl Cedar {
     /// Reads policies.
     ///
@@ -63,6 +74,23 @@ impl Cedar {
         lines.extend(gone.map(|id| format!("access policy {id}: gone")));
         lines.sort();
         lines
+    }
+
+    /// Where the policy `id` stands; `None` if there is none.
+    pub fn find(&self, id: &str) -> Option<Standing> {
+        let rules = self.rules();
+        let (_, Place { file, line, effect, .. }) =
+            rules.places.iter().find(|(known, _)| AsRef::<str>::as_ref(*known) == id)?;
+        Some(Standing { file: file.clone(), line: *line, forbids: *effect == Effect::Forbid })
+    }
+
+    /// What all policies say, each with its file, in an order that does not depend on how they were read.
+    pub fn texts(&self) -> Vec<String> {
+        let rules = self.rules();
+        let mut all: Vec<_> =
+            rules.places.iter().map(|(id, place)| format!("{id} {} {}", place.file, place.text)).collect();
+        all.sort();
+        all
     }
 
     /// Decides by the policies of `new` from now on. Both have the schema of this program.

@@ -16,5 +16,5 @@ mod terms;
 #[cfg(test)]
 mod tests;
 
-pub use cedar::Cedar;
+pub use cedar::{Cedar, Standing};
 pub use load::{AccessError, PolicyFile};

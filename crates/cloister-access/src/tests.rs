@@ -219,7 +219,12 @@ fn other_policies_are_taken_as_a_whole_and_what_is_different_is_told() {
     assert_ne!(cedar.decide(&asked), Decision::Allow);
     let open = loaded(&["@id(\"closed\") forbid (principal, action, resource) when { false };"]).unwrap();
     assert_eq!(cedar.differences(&open), ["access policy closed (access/site.cedar:1): changed, it forbids"]);
+    let stands = |cedar: &Cedar, id| cedar.find(id).map(|at| (at.file, at.line, at.forbids));
+    assert_eq!(stands(&cedar, "closed"), Some(("access/site.cedar".to_owned(), 1, true)));
+    assert_eq!(stands(&cedar, "open"), None);
+    assert_ne!(cedar.texts(), open.texts());
     cedar.exchange(&open);
+    assert_eq!(cedar.texts(), open.texts());
     assert_eq!(cedar.decide(&asked), Decision::Allow);
     assert!(cedar.differences(&open).is_empty());
     assert_eq!(cedar.differences(&loaded(&[]).unwrap()), ["access policy closed: gone"]);

@@ -9,6 +9,7 @@ pub(crate) mod diff;
 pub(crate) mod explain;
 pub(crate) mod learn;
 pub(crate) mod lint;
+pub(crate) mod past;
 pub(crate) mod request;
 
 use crate::egress;

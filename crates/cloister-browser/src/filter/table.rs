@@ -77,6 +77,20 @@ impl Table {
         Self::parse(METHODS).map_err(|what| format!("policies/cdp/methods.json: {what}"))
     }
 
+    /// The line of `policies/cdp/methods.json` that names a method, counted from 1.
+    pub fn line(method: &str) -> Option<usize> {
+        let (domain, name) = method.split_once('.')?;
+        let (begin, quoted) = (format!("{{\"domain\": \"{domain}\","), format!("\"{name}\""));
+        let mut inside = false;
+        let found = METHODS.lines().position(|line| {
+            if line.contains("{\"domain\": ") {
+                inside = line.contains(&begin);
+            }
+            inside && line.contains(&quoted)
+        });
+        found.map(|line| line + 1)
+    }
+
     fn parse(text: &str) -> Result<Self, String> {
         let policy: Policy = serde_json::from_str(text).map_err(|error| error.to_string())?;
         if policy.version != 1 {

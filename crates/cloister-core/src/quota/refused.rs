@@ -63,7 +63,8 @@ impl UsedUp {
         let ask = format!("{first}{wait}ask whoever runs this server for a higher quota");
         let mut how = ask.chars();
         let how: String = how.next().map(|c| c.to_uppercase().chain(how).collect()).unwrap_or_default();
-        let denial = Denial::new(Layer::Quota, rule, action, why, how).owner(&self.who);
+        let denial =
+            Denial::new(Layer::Quota, rule, action, why, how).matched(limit.to_string()).owner(&self.who);
         let error = Error::denied(kind, desk.note(denial));
         match self.seconds() {
             Some(seconds) => error.with_retry_after(Duration::from_secs(seconds)),

@@ -21,7 +21,7 @@ mod records;
 mod verify;
 
 pub(crate) use log::{FileAudit, Limits, OnFailure, OpenError};
-pub(crate) use read::{Filter, Follow, search};
+pub(crate) use read::{Filter, Follow, denial, search};
 pub(crate) use records::Records;
 pub(crate) use verify::{Broken, verify};
 

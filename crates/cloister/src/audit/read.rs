@@ -149,7 +149,7 @@ fn wanted<'l>(filter: &Filter, line: &'l [u8]) -> Option<(Value, &'l str)> {
 }
 
 /// The denial with an id, from the newest files.
-pub(super) fn denial(folder: &Path, id: &DenialId) -> io::Result<Option<Noted>> {
+pub(crate) fn denial(folder: &Path, id: &DenialId) -> io::Result<Option<Noted>> {
     let needle = format!("\"denial\":\"{id}\"");
     for number in segments(folder)?.into_iter().rev().take(LOOKED_THROUGH) {
         let mut reader = BufReader::new(File::open(segment(folder, number))?);

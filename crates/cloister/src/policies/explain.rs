@@ -22,6 +22,9 @@ use cloister_process::{WASM_TIER, unsupported, writable};
 use serde_json::{Value, json};
 use std::net::IpAddr;
 
+/// What denies where no access policy permits.
+pub(super) const NO_PERMIT: &str = "access.default-deny";
+
 /// A decision with its reasons.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Explained {
@@ -52,6 +55,8 @@ pub(crate) enum Change {
     Nothing,
     /// These fields, in the words of a policy file.
     Toml(String),
+    /// An access policy, or a part of one.
+    Cedar(String),
     /// Something that is no field of a policy.
     Other(String),
     /// It cannot be allowed; why.
@@ -115,11 +120,20 @@ pub(crate) fn explain(
     };
     let Ruled { allowed, rule, item, layer, why, change } = ruled;
     let row = policy.describe().into_iter().find(|row| row.field == rule);
-    let origin = policies.origin(name, &rule, item.as_deref());
+    let origin = match request {
+        Request::Cdp(method) if rule == "cdp.methods" => cdp_line(method),
+        _ => policies.origin(name, &rule, item.as_deref()),
+    };
     let value = item.or_else(|| row.map(|row| row.value)).unwrap_or_default();
     let layer = layer.or_else(|| Field::find(&rule).map(|field| field.by)).unwrap_or("cloister");
     let policy = policy.name;
     Ok(Explained { policy, asked: request.to_string(), allowed, rule, value, origin, layer, why, change })
+}
+
+/// Where the list of CDP methods, which is the same for all policies, names one.
+pub(super) fn cdp_line(method: &str) -> Option<Origin> {
+    let file = "policies/cdp/methods.json".to_owned();
+    Table::line(method).map(|line| Origin { policy: "cdp".to_owned(), file, line })
 }
 
 impl Explained {
@@ -128,18 +142,23 @@ impl Explained {
         match &self.origin {
             Some(Origin { file, line, .. }) => format!("{file}:{line}"),
             None if Field::find(&self.rule).is_some() => "built-in default".to_owned(),
+            None if self.rule.starts_with("quotas.") => "[quotas] of the server's configuration".to_owned(),
+            None if self.rule == NO_PERMIT => "access/*.cedar, of which none permits it".to_owned(),
             None => "fixed rule".to_owned(),
         }
     }
 
     /// For programs.
     pub(crate) fn json(&self) -> Value {
-        let (toml, advice, never) = match &self.change {
-            Change::Nothing => (None, None, None),
-            Change::Toml(text) => (Some(text), None, None),
-            Change::Other(text) => (None, Some(text), None),
-            Change::Never(text) => (None, None, Some(text)),
+        let (word, text) = match &self.change {
+            Change::Nothing => ("toml", None),
+            Change::Toml(text) => ("toml", Some(text)),
+            Change::Cedar(text) => ("cedar", Some(text)),
+            Change::Other(text) => ("advice", Some(text)),
+            Change::Never(text) => ("never", Some(text)),
         };
+        let mut change = json!({ "toml": null, "cedar": null, "advice": null, "never": null });
+        change[word] = json!(text);
         json!({
             "policy": self.policy,
             "asked": self.asked,
@@ -151,7 +170,7 @@ impl Explained {
             "setBy": self.origin.as_ref().map(|origin| &origin.policy),
             "layer": self.layer,
             "why": self.why,
-            "change": { "toml": toml, "advice": advice, "never": never },
+            "change": change,
         })
     }
 }
@@ -159,7 +178,7 @@ impl Explained {
 const CODE_ONLY: &str = "a browser session runs no code";
 const ELSEWHERE: &str = "use an interpreter whose policy is on the tier `process`";
 
-fn run(runtime: Runtime) -> ToolCall {
+pub(super) fn run(runtime: Runtime) -> ToolCall {
     let language = match runtime {
         Runtime::Python => Language::Python,
         _ => Language::JavaScript,

@@ -1,4 +1,5 @@
-//! `cloister policy explain`: whether a policy allows something, which line says so, and what would have to be different.
+//! `cloister policy explain`: whether a policy allows something, which line says so, and what would have to be different; or the same
+//! of a refusal, by its id.
 
 use super::super::Failure;
 use crate::output::{Cell, Output};
@@ -15,6 +16,11 @@ use std::time::Duration;
 /// Arguments of `cloister policy explain`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
+    /// Id of a refusal, as it stands in the text of what was refused: den_…
+    #[arg(value_name = "DENIAL", conflicts_with_all = ["policy", "connect", "url", "run", "shell", "write", "syscall", "cdp", "memory", "timeout"])]
+    denial: Option<String>,
+    #[command(flatten)]
+    noted: super::past::Noting,
     /// Folder that is laid over the built-in policies
     #[arg(long, value_name = "DIR")]
     policies: Option<PathBuf>,
@@ -72,12 +78,15 @@ impl Args {
 
 /// 0 if everything that was asked is allowed, 1 if something is not.
 pub(super) fn run(args: Args, out: Output) -> Result<ExitCode, Failure> {
+    if let Some(id) = &args.denial {
+        return super::past::run(id, args.noted, args.policies.as_deref(), out);
+    }
     let policies = super::find(args.policies.as_deref())?;
     let name = args.policy.clone();
     let requests = args.requests();
     if requests.is_empty() {
         return Err(Failure::usage(
-            "what is to be explained? Give --connect, --url, --run, --shell, --write, --syscall, --cdp, --memory or --timeout",
+            "what is to be explained? Give the id of a refusal, or --connect, --url, --run, --shell, --write, --syscall, --cdp, --memory or --timeout",
         ));
     }
     let explained: Vec<Explained> =
@@ -97,12 +106,12 @@ pub(super) fn run(args: Args, out: Output) -> Result<ExitCode, Failure> {
     Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn rows(one: &Explained) -> Vec<[Cell; 2]> {
+pub(super) fn rows(one: &Explained) -> Vec<[Cell; 2]> {
     let answer = if one.allowed { Cell::good("allowed") } else { Cell::bad("denied") };
     let value = if one.value.is_empty() { String::new() } else { format!(" = {}", one.value) };
     let mut rows: Vec<[Cell; 2]> = vec![
         [one.asked.clone().into(), answer],
-        ["  policy".into(), one.policy.clone().into()],
+        ["  policy".into(), if one.policy.is_empty() { "none".into() } else { one.policy.clone().into() }],
         ["  why".into(), one.why.clone().into()],
         ["  rule".into(), format!("{}{value}", one.rule).into()],
         ["  decided at".into(), one.place().into()],
@@ -110,7 +119,7 @@ fn rows(one: &Explained) -> Vec<[Cell; 2]> {
     ];
     match &one.change {
         Change::Nothing => {}
-        Change::Toml(text) => {
+        Change::Toml(text) | Change::Cedar(text) => {
             let mut head = "  to allow it";
             for line in text.lines() {
                 rows.push([head.into(), line.to_owned().into()]);

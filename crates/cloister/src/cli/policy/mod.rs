@@ -4,6 +4,7 @@ mod diff;
 mod explain;
 mod learn;
 mod lint;
+mod past;
 mod reload;
 mod test;
 
@@ -25,8 +26,8 @@ pub(crate) enum Command {
     Check(Check),
     /// Print a policy with every field, or the list of policies
     Show(Show),
-    /// Say whether a policy allows something, which line of which file says so, and what would allow it
-    Explain(explain::Args),
+    /// Say whether a policy allows something, or why something was refused: which line of which file says so, and what would allow it
+    Explain(Box<explain::Args>),
     /// Say in what two policies differ, widened rights first
     Diff(diff::Args),
     /// Ask tables of expectations
@@ -68,7 +69,7 @@ pub(crate) fn run(command: Command, out: Output) -> Result<ExitCode, Failure> {
     match command {
         Command::Check(args) => check(&args, out),
         Command::Show(args) => show(&args, out).map(|()| ExitCode::SUCCESS),
-        Command::Explain(args) => explain::run(args, out),
+        Command::Explain(args) => explain::run(*args, out),
         Command::Diff(args) => diff::run(&args, out),
         Command::Test(args) => test::run(&args, out),
         Command::Lint(args) => lint::run(&args, out),
