@@ -14,7 +14,8 @@ use tokio_tungstenite::tungstenite::Message;
 
 /// Where what is refused is written: line by line, as the explanations name them.
 const POLICY: &str = "extends = \"ceiling\"\n[network]\nmode = \"allowlist\"\nallowed_domains = [\"files.example.com\"]\n\
-                      ports = [443]\n[languages]\nshell = false\nruntimes = [\"python\"]\n";
+                      ports = [443]\n[languages]\nshell = false\nruntimes = [\"python\"]\n\
+                      [packages]\ninstall = \"mirror\"\nindex = \"http://127.0.0.1:9/simple/\"\nallow = [\"numpy\"]\n";
 const ACCESS: &str = "@id(\"no-forks\")\nforbid (principal, action == Action::\"ForkSession\", resource);\n\
                       @id(\"no-quotas\")\nforbid (principal, action == Action::\"ReadQuotas\", resource);\n";
 const CONFIG: &str = "[interpreters.mine]\npolicy = \"mine\"\n[quotas.principal]\nsessions = 2\n";
@@ -92,6 +93,17 @@ fn a_refusal_is_traced_to_its_line_and_its_change_whatever_layer_it_comes_from()
     let change = egress["change"]["toml"].as_str().unwrap();
     assert!(change.contains("[\"files.example.com\", \"other.example.com\"]"), "{change}");
     assert_eq!(egress["denial"]["session"], json!(session));
+
+    // The package index, which asks no mirror for what it does not offer.
+    let code =
+        "try: u.urlopen('http://packages.cloister/simple/Pandas/')\nexcept OSError as error: print(error)\n";
+    let package = setup.explain(&server, &id_in(&server.python(&session, code).text()));
+    assert_eq!(
+        (place(&package), &package["rule"]),
+        (at("mine.toml", 12), &json!("packages.allow")),
+        "{package}"
+    );
+    assert_eq!(package["change"]["toml"], "[packages]\nallow = [\"numpy\", \"pandas\"]");
 
     // The session's rights.
     let body = json!({ "code": "1", "language": "javascript" });

@@ -317,6 +317,8 @@ mod tests {
             "cloister policy explain --policy public --connect a.com:443 --address 10.0.0.1",
             "cloister policy explain --run python --shell --write a --syscall read --cdp Page.navigate --memory 3GiB --timeout 2h",
             "cloister policy explain den_0123 --data-dir /tmp/x --json",
+            "cloister policy explain --policy p --package numpy --secret API_KEY --to a.com --config c.toml",
+            "cloister policy lint --config c.toml default",
             "cloister policy explain den_0123 --endpoint http://127.0.0.1:1",
             "cloister policy diff default public --json",
             "cloister policy test policies/cases/code.toml",

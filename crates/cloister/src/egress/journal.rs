@@ -145,7 +145,11 @@ impl Journal {
         if let Some(to) = to {
             self.reached(to, rule, Passage::Refused);
         }
-        let asked = to.as_ref().map_or_else(|| "a request".to_owned(), |to| format!("a connection to {to}"));
+        let asked = match (to, layer) {
+            (Some(to), _) => format!("a connection to {to}"),
+            (None, Layer::Package) => "a package".to_owned(),
+            (None, _) => "a request".to_owned(),
+        };
         let denial = Denial::new(*layer, *rule, asked, why, how).sandbox(&self.sandbox);
         let id = self.desk.note(denial).id;
         if self.may_write() {

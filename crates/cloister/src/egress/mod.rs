@@ -21,7 +21,7 @@ mod host;
 mod journal;
 mod loopback;
 mod meter;
-mod packages;
+pub(crate) mod packages;
 pub(crate) mod question;
 mod relay;
 mod rules;

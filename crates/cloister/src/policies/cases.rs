@@ -43,6 +43,7 @@ pub(crate) struct Case {
     cdp: Option<String>,
     memory: Option<String>,
     timeout: Option<String>,
+    package: Option<String>,
     expect: Option<Expect>,
     rule: Option<String>,
 }
@@ -133,6 +134,7 @@ impl Case {
             cdp,
             memory,
             timeout,
+            package,
             expect: _,
             rule: _,
         } = self;
@@ -149,10 +151,11 @@ impl Case {
         requests.extend(cdp.map(Request::Cdp));
         requests.extend(memory.map(|text| read_size(&text)).transpose()?.map(Request::Memory));
         requests.extend(timeout.map(|text| read_span(&text)).transpose()?.map(Request::Timeout));
+        requests.extend(package.map(Request::Package));
         match (requests.pop(), requests.is_empty()) {
             (Some(request), true) => Ok(request),
             _ => Err(
-                "a case has exactly one of connect, url, run, shell, write, syscall, cdp, memory and timeout"
+                "a case has exactly one of connect, url, run, shell, write, syscall, cdp, memory, timeout and package"
                     .into(),
             ),
         }

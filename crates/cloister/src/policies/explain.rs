@@ -10,6 +10,8 @@
 //!
 //! Nothing here decides: every branch asks the function that a session asks.
 
+mod lent;
+
 use super::request::Request;
 use super::{Policies, PoliciesError};
 use crate::egress::question::{self, Answer, Verdict};
@@ -117,6 +119,8 @@ pub(crate) fn explain(
         Request::Cdp(method) => cdp(&policy, method),
         Request::Memory(bytes) => memory(&policy, *bytes),
         Request::Timeout(span) => timeout(&policy, *span),
+        Request::Package(name) => lent::package(&policy, name),
+        Request::Secret { name, to, config } => lent::secret(&policy, name, to, config.as_ref()),
     };
     let Ruled { allowed, rule, item, layer, why, change } = ruled;
     let row = policy.describe().into_iter().find(|row| row.field == rule);
@@ -142,6 +146,7 @@ impl Explained {
         match &self.origin {
             Some(Origin { file, line, .. }) => format!("{file}:{line}"),
             None if Field::find(&self.rule).is_some() => "built-in default".to_owned(),
+            None if self.rule.starts_with("secrets.") => "[secrets] of the server's configuration".to_owned(),
             None if self.rule.starts_with("quotas.") => "[quotas] of the server's configuration".to_owned(),
             None if self.rule == NO_PERMIT => "access/*.cedar, of which none permits it".to_owned(),
             None => "fixed rule".to_owned(),

@@ -3,9 +3,13 @@
 //! Every finding has an id, the place where it stands, the reason, and what to do. Whether a policy is taken at all is the loader's
 //! business; nothing here refuses one.
 
+mod lent;
+
+pub(crate) use lent::Bound;
+
 use super::{Policies, PoliciesError};
 use crate::egress::question::is_never;
-use cloister_core::policy::{NetworkMode, Origin, Policy, Resolved, Snapshots, Wall};
+use cloister_core::policy::{Install, NetworkMode, Origin, Policy, Resolved, Snapshots, Wall};
 use cloister_core::session::SessionKind;
 use std::collections::HashSet;
 use std::time::Duration;
@@ -149,10 +153,15 @@ const PORTS: &[(u16, &str)] = &[
 
 const GIB: u64 = 1 << 30;
 
-/// What there is to say about policy `name`, in the order of the documentation.
-pub(crate) fn lint(policies: &Policies, name: &str) -> Result<Vec<Finding>, PoliciesError> {
+/// What there is to say about policy `name`, in the order of the documentation. `bound` are the secrets of the server's configuration,
+/// if that is known.
+pub(crate) fn lint(
+    policies: &Policies,
+    name: &str,
+    bound: Option<&Bound>,
+) -> Result<Vec<Finding>, PoliciesError> {
     let resolved = policies.resolve(name)?;
-    let mut found = findings(&resolved);
+    let mut found = findings(&resolved, bound);
     for finding in &mut found {
         let item = Some(finding.item.as_str()).filter(|item| !item.is_empty());
         finding.origin = policies.origin(name, finding.field, item);
@@ -160,7 +169,7 @@ pub(crate) fn lint(policies: &Policies, name: &str) -> Result<Vec<Finding>, Poli
     Ok(found)
 }
 
-fn findings(resolved: &Resolved) -> Vec<Finding> {
+fn findings(resolved: &Resolved, bound: Option<&Bound>) -> Vec<Finding> {
     let mut found = Vec::new();
     let policy = &resolved.policy;
     domains(policy, &mut found);
@@ -169,6 +178,8 @@ fn findings(resolved: &Resolved) -> Vec<Finding> {
     // A ceiling bounds and gives nothing, so how its fields go together is nobody's risk.
     if !resolved.ceiling {
         together(policy, &mut found);
+        lent::packages(policy, &resolved.chain, &mut found);
+        lent::secrets(policy, bound, &mut found);
         limits(policy, &mut found);
     }
     found
@@ -340,6 +351,8 @@ fn together(policy: &Policy, found: &mut Vec<Finding>) {
     if network.mode == NetworkMode::Allowlist
         && network.allowed_domains.is_empty()
         && network.allowed_cidrs.is_empty()
+        // The index is the proxy's own, and needs no entry.
+        && policy.packages.install == Install::Off
     {
         let reason = "lists nothing, so nothing is reachable";
         found.push(finding(
@@ -408,86 +421,4 @@ fn limits(policy: &Policy, found: &mut Vec<Finding>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use cloister_core::policy::Sources;
-
-    fn ids(text: &str) -> Vec<&'static str> {
-        let mut sources = Sources::new();
-        sources.add("x", "x.toml", text);
-        findings(&sources.resolve("x").unwrap()).iter().map(|finding| finding.id).collect()
-    }
-
-    fn listed(domains: &str) -> Vec<&'static str> {
-        ids(&format!("[network]\nmode = 'allowlist'\nports = [443]\nallowed_domains = [{domains}]"))
-    }
-
-    #[test]
-    fn entries_that_open_more_than_they_seem_to_are_found_and_others_are_not() {
-        assert_eq!(
-            listed("'packages.example', '*.packages-files.example', 'mine.github.io'"),
-            Vec::<&str>::new()
-        );
-        for (entry, id) in [
-            ("*.com", "whole-tld"),
-            ("*.amazonaws.com", "shared-suffix"),
-            ("*.s3.amazonaws.com", "shared-suffix"),
-            ("*.github.io", "shared-suffix"),
-            ("pastebin.com", "paste-or-drop"),
-            ("*.pastebin.com", "paste-or-drop"),
-            ("bit.ly", "url-shortener"),
-            ("dns.google", "dns-over-https"),
-            ("intranet", "one-label"),
-        ] {
-            assert_eq!(listed(&format!("'{entry}'")), [id], "{entry}");
-        }
-        assert!(listed("'metadata.google.internal'").contains(&"never"));
-    }
-
-    #[test]
-    fn dangerous_combinations_are_found() {
-        let has = |text: &str, id: &str| assert!(ids(text).contains(&id), "{id}: {:?}", ids(text));
-        has("[network]\nmode = 'open'", "shell-and-open-network");
-        has("[network]\nmode = 'open'", "exec-and-open-network");
-        has("[network]\nmode = 'open'\nallowed_cidrs = ['10.1.0.0/16']", "bridge");
-        has("[network]\nallowed_cidrs = ['127.0.0.0/8']", "loopback-range");
-        has("[network]\nallowed_cidrs = ['0.0.0.0/0']", "whole-internet");
-        has("[network]\nallowed_cidrs = ['::/0']", "whole-internet");
-        has("[network]\nallowed_cidrs = ['10.0.0.0/8']", "whole-private-range");
-        has("[network]\nports = [22]", "service-port");
-        has("[network]\nports = [25]", "service-port");
-        has("[network]\nmode = 'allowlist'\nallowed_domains = ['a.com']", "plain-http");
-        has("[network]\nmode = 'allowlist'", "empty-allowlist");
-        has("[network]\nallowed_domains = ['a.com']", "no-effect");
-        has("[isolation]\nrequire = ['seccomp', 'landlock']", "weak-walls");
-        has("tier = 'browser'\n[network]\nmode = 'open'", "unrecorded-browser");
-        has("[resources]\nmemory = '100GiB'", "huge-limit");
-        assert_eq!(ids(""), Vec::<&str>::new());
-    }
-
-    #[test]
-    fn every_shipped_policy_without_a_network_has_nothing_to_be_said_about_it() {
-        let policies = Policies::embedded();
-        for name in ["default", "strict", "wasm", "offline-default", "offline-strict", "browser"] {
-            let found = lint(&policies, name).unwrap();
-            assert!(found.is_empty(), "{name}: {found:?}");
-        }
-    }
-
-    #[test]
-    fn ten_thousand_rules_are_loaded_narrowed_and_read_one_by_one() {
-        let list = |of: &str| (0..10_000).map(|n| format!("'host{n}.{of}'")).collect::<Vec<_>>().join(",");
-        let network = format!(
-            "[network]\nmode = 'allowlist'\nports = [443]\nallowed_domains = [{}]\ndenied_domains = [{}]",
-            list("a.com"),
-            list("b.com")
-        );
-        let mut sources = Sources::new();
-        sources.add("p", "p.toml", network.as_str());
-        sources.add("c", "c.toml", format!("extends = 'p'\n{network}"));
-        // Comparing all with all would take minutes in a build without optimisation.
-        let resolved = sources.resolve("c").unwrap();
-        assert_eq!(resolved.policy.network.allowed_domains.len(), 10_000);
-        assert_eq!(findings(&resolved), []);
-    }
-}
+mod tests;

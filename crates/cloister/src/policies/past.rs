@@ -78,6 +78,8 @@ fn under_policy(policies: &Policies, noted: &Noted, mut told: Explained) -> Resu
             | "network.ports"
             | "languages.runtimes"
             | "languages.shell"
+            | "packages.allow"
+            | "packages.deny"
             | "cdp.methods"
             | "browser.read_only"
     );
@@ -100,6 +102,8 @@ fn again(denial: &Denial) -> Option<Request> {
         }
         (Layer::Policy, "languages.runtimes") => runtime(last).ok().map(Request::Run),
         (Layer::Policy, "languages.shell") => Some(Request::Shell),
+        // The index's own answers begin with the name that was asked for.
+        (Layer::Package, _) => denial.why.split_once(": ").map(|(name, _)| Request::Package(name.to_owned())),
         (Layer::Cdp, _) => denial.matched.clone().map(Request::Cdp),
         _ => None,
     }

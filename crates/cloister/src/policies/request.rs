@@ -1,5 +1,6 @@
 //! A hypothetical request: what `cloister policy explain` is asked, and what a case of `cloister policy test` expects something of.
 
+use crate::egress::SecretConfig;
 use cloister_core::command::Runtime;
 use cloister_core::policy::{size_text, span_text};
 use std::fmt;
@@ -32,6 +33,17 @@ pub(crate) enum Request {
     Memory(u64),
     /// Live so long.
     Timeout(Duration),
+    /// Install a project, or a file of one, by its name.
+    Package(String),
+    /// Have a secret put into requests to a host.
+    Secret {
+        /// Its name.
+        name: String,
+        /// `host` or `host:port`.
+        to: String,
+        /// What the server's configuration says of it, if it knows it.
+        config: Option<SecretConfig>,
+    },
 }
 
 impl fmt::Display for Request {
@@ -47,6 +59,8 @@ impl fmt::Display for Request {
             Self::Cdp(method) => write!(f, "ask the browser {method}"),
             Self::Memory(bytes) => write!(f, "have {} of memory", size_text(*bytes)),
             Self::Timeout(span) => write!(f, "live for {}", span_text(*span)),
+            Self::Package(name) => write!(f, "install {name}"),
+            Self::Secret { name, to, config: _ } => write!(f, "send {name} to {to}"),
         }
     }
 }

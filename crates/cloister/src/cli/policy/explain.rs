@@ -2,6 +2,7 @@
 //! of a refusal, by its id.
 
 use super::super::Failure;
+use crate::config::Config;
 use crate::output::{Cell, Output};
 use crate::policies::explain::{Change, Explained, explain};
 use crate::policies::request::{Request, runtime};
@@ -17,7 +18,7 @@ use std::time::Duration;
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// Id of a refusal, as it stands in the text of what was refused: den_…
-    #[arg(value_name = "DENIAL", conflicts_with_all = ["policy", "connect", "url", "run", "shell", "write", "syscall", "cdp", "memory", "timeout"])]
+    #[arg(value_name = "DENIAL", conflicts_with_all = ["policy", "connect", "url", "run", "shell", "write", "syscall", "cdp", "memory", "timeout", "package", "secret"])]
     denial: Option<String>,
     #[command(flatten)]
     noted: super::past::Noting,
@@ -57,13 +58,31 @@ pub(crate) struct Args {
     /// Live so long
     #[arg(long, value_name = "TIME", value_parser = read_span)]
     timeout: Option<Duration>,
+    /// Install a project, or a file of one
+    #[arg(long, value_name = "NAME")]
+    package: Vec<String>,
+    /// Have a secret put into requests to the host of --to
+    #[arg(long, value_name = "NAME", requires = "to", requires = "config")]
+    secret: Option<String>,
+    /// Where a secret would go
+    #[arg(long, value_name = "HOST", requires = "secret")]
+    to: Option<String>,
+    /// Configuration of the server, for where its secrets are bound to
+    #[arg(long, value_name = "FILE", requires = "secret")]
+    config: Option<PathBuf>,
 }
 
 impl Args {
-    fn requests(self) -> Vec<Request> {
+    fn requests(self) -> Result<Vec<Request>, Failure> {
         let address = self.address;
+        let secret = match (self.secret, self.to, self.config.as_deref().map(Config::load).transpose()?) {
+            (Some(name), Some(to), Some(mut config)) => {
+                Some(Request::Secret { config: config.secrets.remove(&name), name, to })
+            }
+            _ => None,
+        };
         let connect = self.connect.into_iter().map(|to| Request::Connect { to, address });
-        connect
+        let requests = connect
             .chain(self.url.into_iter().map(Request::Url))
             .chain(self.run.into_iter().map(Request::Run))
             .chain(self.shell.then_some(Request::Shell))
@@ -72,7 +91,9 @@ impl Args {
             .chain(self.cdp.into_iter().map(Request::Cdp))
             .chain(self.memory.map(Request::Memory))
             .chain(self.timeout.map(Request::Timeout))
-            .collect()
+            .chain(self.package.into_iter().map(Request::Package))
+            .chain(secret);
+        Ok(requests.collect())
     }
 }
 
@@ -83,10 +104,10 @@ pub(super) fn run(args: Args, out: Output) -> Result<ExitCode, Failure> {
     }
     let policies = super::find(args.policies.as_deref())?;
     let name = args.policy.clone();
-    let requests = args.requests();
+    let requests = args.requests()?;
     if requests.is_empty() {
         return Err(Failure::usage(
-            "what is to be explained? Give the id of a refusal, or --connect, --url, --run, --shell, --write, --syscall, --cdp, --memory or --timeout",
+            "what is to be explained? Give the id of a refusal, or --connect, --url, --run, --shell, --write, --syscall, --cdp, --memory, --timeout, --package or --secret",
         ));
     }
     let explained: Vec<Explained> =

@@ -1,6 +1,7 @@
 //! `cloister policy lint`: what is legal and probably not meant.
 
 use super::super::Failure;
+use crate::config::Config;
 use crate::output::{Cell, Output};
 use crate::policies::lint::{Finding, lint};
 use crate::policies::{read, stem};
@@ -14,6 +15,9 @@ pub(crate) struct Args {
     /// Folder that is laid over the built-in policies
     #[arg(long, value_name = "DIR")]
     policies: Option<PathBuf>,
+    /// Configuration of the server, for where its secrets are bound to
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Names of policies, or files; all policies of the installation if none is given
     given: Vec<String>,
 }
@@ -34,9 +38,11 @@ pub(super) fn run(args: &Args, out: Output) -> Result<ExitCode, Failure> {
     if names.is_empty() {
         names = policies.names();
     }
+    let config = args.config.as_deref().map(Config::load).transpose()?;
+    let bound = config.as_ref().map(|config| &config.secrets);
     let mut all: Vec<(String, Vec<Finding>)> = Vec::new();
     for name in names {
-        let found = lint(&policies, &name)?;
+        let found = lint(&policies, &name, bound)?;
         all.push((name, found));
     }
     let fine = all.iter().all(|(_, found)| found.is_empty());

@@ -99,7 +99,7 @@ fn check(args: &Check, out: Output) -> Result<ExitCode, Failure> {
     for name in names {
         match policies.resolve(&name) {
             Ok(resolved) => {
-                let warnings: Vec<_> = lint(&policies, &name)?.iter().map(Finding::text).collect();
+                let warnings: Vec<_> = lint(&policies, &name, None)?.iter().map(Finding::text).collect();
                 items
                     .push(json!({ "name": name, "ok": true, "chain": resolved.chain, "warnings": warnings }));
                 let chain = resolved.chain.join(" < ");

@@ -10,6 +10,7 @@
 
 mod fetch;
 mod page;
+pub(crate) mod question;
 mod rules;
 #[cfg(test)]
 mod tests;

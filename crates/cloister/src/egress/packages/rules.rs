@@ -67,21 +67,27 @@ impl Rules {
         }
     }
 
+    /// The entries that name a project: of what is denied, and of what is allowed.
+    pub(super) fn matches(&self, project: &str) -> [Option<&str>; 2] {
+        [&self.deny, &self.allow].map(|list| {
+            let names = |entry: &&String| match entry.strip_suffix('*') {
+                Some(prefix) => project.starts_with(prefix),
+                None => entry.as_str() == project,
+            };
+            list.iter().find(names).map(String::as_str)
+        })
+    }
+
     /// A project, by its name in normal form.
     pub(super) fn admits(&self, project: &str) -> Result<(), Refused> {
-        let listed = |list: &[String]| {
-            list.iter().any(|entry| match entry.strip_suffix('*') {
-                Some(prefix) => project.starts_with(prefix),
-                None => entry == project,
-            })
-        };
-        if listed(&self.deny) {
+        let [denied, allowed] = self.matches(project);
+        if denied.is_some() {
             return Err(Refused {
                 what: "it is on the list of denied packages".into(),
                 rule: "packages.deny",
             });
         }
-        if !listed(&self.allow) {
+        if allowed.is_none() {
             return Err(Refused {
                 what: "it is not on the list of allowed packages".into(),
                 rule: "packages.allow",

@@ -12,6 +12,7 @@
 
 mod intercept;
 mod mint;
+mod question;
 mod scrub;
 mod substitute;
 #[cfg(test)]
@@ -46,7 +47,7 @@ const REMEMBERED: usize = 4;
 const TAKEN: [&str; 8] = ["HOME", "LANG", "LOGNAME", "PATH", "PWD", "TERM", "TMPDIR", "USER"];
 
 /// `[secrets.NAME]` of the server's configuration.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SecretConfig {
     /// A file that holds the value and nothing else; a line end after it is not part of it.
@@ -125,6 +126,16 @@ enum Place {
     Address(IpAddr),
 }
 
+impl Place {
+    fn covers(&self, host: &Host) -> bool {
+        match (self, host) {
+            (Self::Name(pattern), Host::Name(name)) => pattern.matches(name),
+            (Self::Address(address), Host::Address(asked)) => address == asked,
+            _ => false,
+        }
+    }
+}
+
 /// One secret.
 #[derive(Debug)]
 pub(crate) struct Secret {
@@ -198,11 +209,7 @@ impl Secret {
     }
 
     fn goes_to(&self, host: &Host) -> bool {
-        self.hosts.iter().any(|place| match (place, host) {
-            (Place::Name(pattern), Host::Name(name)) => pattern.matches(name),
-            (Place::Address(address), Host::Address(asked)) => address == asked,
-            _ => false,
-        })
+        self.hosts.iter().any(|place| place.covers(host))
     }
 
     /// The value as it is now. The error says what is wrong, without place or value.

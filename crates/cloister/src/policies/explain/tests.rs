@@ -7,14 +7,23 @@ fn changed(policy: &Policy, change: &str) -> String {
     let table: toml::Table = change.parse().unwrap();
     let mut fields: Vec<(String, String)> =
         policy.describe().into_iter().map(|row| (row.field.to_owned(), row.value)).collect();
+    let mut set = |name: String, value: &toml::Value| {
+        fields.retain(|(field, _)| *field != name);
+        fields.push((name, value.to_string()));
+    };
     for (section, keys) in table {
-        for (key, value) in keys.as_table().unwrap() {
-            let name = format!("{section}.{key}");
-            fields.retain(|(field, _)| *field != name);
-            fields.push((name, value.to_string()));
+        match keys.as_table() {
+            Some(keys) => keys.iter().for_each(|(key, value)| set(format!("{section}.{key}"), value)),
+            None => set(section, &keys),
         }
     }
     fields.into_iter().map(|(field, value)| format!("{field} = {value}\n")).collect()
+}
+
+/// One that the configuration binds to one host.
+fn secret(to: &str) -> Request {
+    let config = toml::from_str("file = '/no/such/file'\nhosts = ['api.example.com']").unwrap();
+    Request::Secret { name: "API_KEY".into(), to: to.into(), config: Some(config) }
 }
 
 fn requests() -> Vec<Request> {
@@ -48,6 +57,10 @@ fn requests() -> Vec<Request> {
         Request::Memory(20 << 30),
         Request::Timeout(std::time::Duration::from_secs(7 * 3600)),
         Request::Timeout(std::time::Duration::from_secs(9 * 3600)),
+        Request::Package("NumPy".into()),
+        Request::Package("numpy-2.1.0.tar.gz".into()),
+        secret("api.example.com"),
+        secret("other.example.com"),
     ]
 }
 
@@ -97,4 +110,78 @@ fn the_line_that_decided_is_named_through_the_chain() {
     assert_eq!(ask("api.example.com:22").place(), "built-in default");
     assert_eq!(ask("169.254.169.254:80").place(), "fixed rule");
     assert_eq!(ask("other.org:443").place(), "top.toml:3");
+}
+
+/// Policy, request, and what is said: allowed, rule, a part of the reason, a part of the change.
+fn says(policies: &Policies, request: &Request) -> (bool, String, String, String) {
+    let told = explain(policies, "mine", request).unwrap();
+    let change = match told.change {
+        Change::Nothing => String::new(),
+        Change::Toml(text) | Change::Cedar(text) | Change::Other(text) | Change::Never(text) => text,
+    };
+    (told.allowed, format!("{} {}", told.rule, told.value), told.why, change)
+}
+
+#[test]
+fn a_package_is_judged_as_the_index_judges_it() {
+    let mut policies = Policies::embedded();
+    let mut with = |packages: &str| {
+        let text = format!(
+            "[network]\nmode = 'allowlist'\n[packages]\ninstall = 'mirror'\nindex = 'https://mirror.example/simple/'\n\
+             allow = ['numpy', 'types-*']\ndeny = ['types-bad']\n{packages}"
+        );
+        policies.add("mine", "mine.toml".into(), text);
+        policies.clone()
+    };
+    let (strict, loose) = (with(""), with("wheels_only = false\nrequire_hashes = false"));
+    let ask = |policies: &Policies, name: &str| says(policies, &Request::Package(name.into()));
+    let (allowed, rule, why, _) = ask(&strict, "NumPy");
+    assert!(allowed && rule == "packages.allow numpy" && why.contains("wheels only"), "{rule} {why}");
+    assert!(why.contains("SHA-256 that the index states"), "{why}");
+    assert!(ask(&loose, "numpy").2.contains("taken as they come"));
+    assert!(ask(&strict, "types_requests").0);
+    let (allowed, rule, _, change) = ask(&strict, "types-bad");
+    assert!(
+        !allowed && rule == "packages.deny types-bad" && change.contains("take \"types-bad\" out"),
+        "{change}"
+    );
+    let (allowed, _, _, change) = ask(&strict, "pandas");
+    assert!(!allowed && change == "[packages]\nallow = [\"numpy\", \"types-*\", \"pandas\"]", "{change}");
+    let (allowed, rule, _, change) = ask(&strict, "numpy-2.1.0.tar.gz");
+    assert!(
+        !allowed && rule == "packages.wheels_only true" && change == "[packages]\nwheels_only = false",
+        "{rule}"
+    );
+    assert!(ask(&loose, "numpy-2.1.0.tar.gz").0 && ask(&strict, "numpy-2.1.0-py3-none-any.whl").0);
+    assert!(!ask(&strict, "numpy-2.1.0.exe").0 && !ask(&strict, "../numpy").0);
+}
+
+#[test]
+fn a_secret_is_sent_where_policy_network_and_configuration_all_say_so() {
+    let mut policies = Policies::embedded();
+    let mut with = |text: &str| {
+        policies.add("mine", "mine.toml".into(), text.to_owned());
+        policies.clone()
+    };
+    let good =
+        with("secrets = ['API_KEY']\n[network]\nmode = 'allowlist'\nallowed_domains = ['*.example.com']");
+    let (allowed, rule, why, _) = says(&good, &secret("api.example.com"));
+    assert!(
+        allowed && rule == "secrets API_KEY" && why.contains("placeholder becomes the value"),
+        "{rule} {why}"
+    );
+    let (allowed, rule, why, change) = says(&good, &secret("other.example.com"));
+    assert!(
+        !allowed && rule.starts_with("secrets.API_KEY.hosts") && why.contains("bound to api.example.com"),
+        "{why}"
+    );
+    assert!(change.contains("\"other.example.com\""), "{change}");
+    let unknown = Request::Secret { name: "API_KEY".into(), to: "api.example.com".into(), config: None };
+    assert!(says(&good, &unknown).3.contains("add [secrets.API_KEY]"));
+    let closed = with("[network]\nmode = 'allowlist'\nallowed_domains = ['a.com']");
+    let (allowed, rule, _, change) = says(&closed, &secret("api.example.com"));
+    let both = "secrets = [\"API_KEY\"]\n[network]\nallowed_domains = [\"a.com\", \"api.example.com\"]";
+    assert!(!allowed && rule.starts_with("secrets []") && change == both, "{rule} {change}");
+    let denied = with("secrets = ['*']\n[network]\nmode = 'open'\ndenied_domains = ['api.example.com']");
+    assert_eq!(says(&denied, &secret("api.example.com:443")).1, "network.denied_domains api.example.com");
 }
