@@ -27,9 +27,10 @@ const ARROWS: [(&str, &[&str]); 8] = [
 ];
 
 /// Everything that the core may use. Its size is a promise: no host I/O, no HTTP, no system calls.
-const CORE: [&str; 10] = [
+const CORE: [&str; 11] = [
     "async-trait",
     "bytes",
+    "futures-util",
     "getrandom",
     "serde",
     "serde_json",

@@ -1,6 +1,7 @@
 //! The authorizer: one evaluation per question, and words for whoever is denied.
 
 use crate::load::{self, AccessError, Place, PolicyFile, Rules};
+use crate::memo;
 use crate::terms::{Misfit, Terms};
 use cedar_policy::{Authorizer as Engine, Decision as Verdict, Effect, PolicyId, Request, Response, Schema};
 use cloister_core::lock::lock;
@@ -175,11 +176,16 @@ fn place<'r>(rules: &'r Rules, id: &PolicyId, effect: Effect) -> Option<(&'r Pol
 impl Authorizer for Cedar {
     fn decide(&self, query: &Query<'_>) -> Decision {
         let rules = self.rules();
+        let key = memo::key(query, rules.by_id);
+        if rules.memo.holds(query.time, &key) {
+            return Decision::Allow;
+        }
         match self.ask(&rules, query) {
             Ok(response)
                 if response.decision() == Verdict::Allow
                     && response.diagnostics().errors().next().is_none() =>
             {
+                rules.memo.keep(query.time, key);
                 Decision::Allow
             }
             Ok(response) => Decision::Deny(self.refused(&rules, query, &response)),

@@ -12,6 +12,7 @@
 
 mod cedar;
 mod load;
+mod memo;
 mod terms;
 #[cfg(test)]
 mod tests;

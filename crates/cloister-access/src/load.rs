@@ -1,6 +1,9 @@
 //! Policy files to a policy set: parsed, named by their `@id`, and validated strictly, with file and line for everything that is wrong.
 
-use cedar_policy::{Effect, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
+use crate::memo::Memo;
+use cedar_policy::{
+    Effect, Policy, PolicyId, PolicySet, ResourceConstraint, Schema, ValidationMode, Validator,
+};
 use miette::Diagnostic;
 use std::collections::HashMap;
 
@@ -48,6 +51,10 @@ pub(crate) struct Place {
 pub(crate) struct Rules {
     pub(crate) set: PolicySet,
     pub(crate) places: HashMap<PolicyId, Place>,
+    /// Whether one of them looks at which resource it is asked about.
+    pub(crate) by_id: bool,
+    /// What they allowed just now.
+    pub(crate) memo: Memo,
 }
 
 /// Reads a schema.
@@ -61,7 +68,8 @@ pub(crate) fn schema(file: &PolicyFile) -> Result<Schema, AccessError> {
 /// Reads policies. All of them or none: a half-read set is nobody's intent.
 pub(crate) fn rules(schema: &Schema, files: &[PolicyFile]) -> Result<Rules, AccessError> {
     let validator = Validator::new(schema.clone());
-    let mut rules = Rules { set: PolicySet::new(), places: HashMap::new() };
+    let mut rules =
+        Rules { set: PolicySet::new(), places: HashMap::new(), by_id: false, memo: Memo::default() };
     let mut problems = Vec::new();
     for file in files {
         match file.text.parse::<PolicySet>() {
@@ -95,12 +103,23 @@ fn add(
                     let Place { file, line, .. } = first;
                     problems.push(format!("{name}:{}: @id(\"{id}\") is taken: {file}:{line}", place.line));
                 } else if rules.set.add(policy.new_id(id.clone())).is_ok() {
+                    rules.by_id |= looks_at_resource(policy);
                     rules.places.insert(id, place);
                 }
             }
             Err(problem) => problems.push(problem),
         }
     }
+}
+
+/// Whether the answer of a policy may depend on which resource it is asked about, as opposed to what kind of one. In doubt it may.
+fn looks_at_resource(policy: &Policy) -> bool {
+    let of_a_kind = match policy.resource_constraint() {
+        ResourceConstraint::Any | ResourceConstraint::Is(_) => true,
+        ResourceConstraint::Eq(_) | ResourceConstraint::In(_) | ResourceConstraint::IsIn(..) => false,
+    };
+    let conditions = policy.to_json().map(|policy| policy["conditions"].to_string());
+    !of_a_kind || conditions.is_ok_and(|text| text.contains("\"resource\"")) || policy.to_json().is_err()
 }
 
 /// The name of a policy, and where it stands.

@@ -280,3 +280,20 @@ fn measure() {
     }
     println!("one decision: {:?}", began.elapsed() / ROUNDS);
 }
+
+#[test]
+fn what_was_allowed_a_moment_ago_is_not_allowed_when_the_question_the_clock_or_the_policies_differ() {
+    let closed = "@id(\"closed\") forbid (principal, action, resource == Session::\"s1\");\n\
+                  @id(\"late\") forbid (principal, action, resource) when { context.time > datetime(\"1970-01-01T00:00:10Z\") };";
+    let (cedar, who) = (loaded(&[closed]).unwrap(), ann());
+    let asked = |id| query(&who, &[Role::User], Action::InvokeCode, Resource::Session(id));
+    for _ in 0..3 {
+        assert_eq!(cedar.decide(&Query { time: 9, ..asked("s2") }), Decision::Allow);
+        assert_ne!(cedar.decide(&Query { time: 9, ..asked("s1") }), Decision::Allow);
+        assert_ne!(cedar.decide(&Query { time: 11, ..asked("s2") }), Decision::Allow);
+        let viewer = Query { roles: &[Role::Viewer], time: 9, ..asked("s2") };
+        assert_ne!(cedar.decide(&viewer), Decision::Allow);
+    }
+    cedar.exchange(&loaded(&["@id(\"all\") forbid (principal, action, resource);"]).unwrap());
+    assert_ne!(cedar.decide(&Query { time: 9, ..asked("s2") }), Decision::Allow);
+}

@@ -1,4 +1,4 @@
-//! One call as a task of its own: hand it to the worker, move its events into the log, and never wait for ever.
+//! One call, which its session's driver polls: hand it to the worker, move its events into the log, and never wait for ever.
 
 use super::account::{Account, CallFacts};
 use super::invocation::{Log, no_answer};
@@ -6,6 +6,7 @@ use super::refusal;
 use super::tally::{Ended, Tally};
 use super::worker::Worker;
 use crate::backend::InvokeError;
+use crate::browser::Step;
 use crate::command::ToolCall;
 use crate::error::Error;
 use crate::event::{Event, Outcome};
@@ -98,7 +99,7 @@ struct Answer {
     meter: Option<Meter>,
 }
 
-/// The session has ended under the call, and its task with it.
+/// The session has ended under the call, and its driver with it.
 impl Drop for Answer {
     fn drop(&mut self) {
         if let Some(tally) = self.tally.take() {
@@ -134,5 +135,24 @@ impl Answer {
             self.account.receipt(tally, Ended::Failed(&error));
         }
         self.log.fail(error);
+    }
+}
+
+/// Bytes of what a call brings along, for the limit of what may wait.
+pub(super) fn code_bytes(call: &ToolCall) -> usize {
+    match call {
+        ToolCall::ExecuteCode { code, .. } => code.len(),
+        ToolCall::ExecuteCommand { command } => command.len(),
+        ToolCall::Perform { steps } => steps.iter().map(step_bytes).sum(),
+        _ => 0,
+    }
+}
+
+/// The text that a page action brings along; the rest of it is small.
+fn step_bytes(step: &Step) -> usize {
+    match step {
+        Step::Type { text, .. } => text.len(),
+        Step::Evaluate { expression } => expression.len(),
+        _ => size_of::<Step>(),
     }
 }

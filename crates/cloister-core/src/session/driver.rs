@@ -2,12 +2,13 @@
 //!
 //! ```text
 //!   requests (invoke, stop) ─┐                                      ┌─▶ order.start          ─┐
-//!   the clock ───────────────┼─▶ select! names it ─▶ apply (sync) ──┼─▶ call tasks            ├─▶ back as Happened
-//!   results of its tasks ────┘                                      └─▶ worker.stop          ─┘
+//!   the clock ───────────────┼─▶ select! names it ─▶ apply (sync) ──┼─▶ calls                 ├─▶ back as Happened
+//!   results of its work ─────┘                                      └─▶ worker.stop          ─┘
 //! ```
 //!
-//! Everything that may take time is a task in `work`, whose result comes back as one more event. A call that never ends
-//! therefore cannot keep a session from being stopped.
+//! Everything that may take time is a task in `work` or a future in `running`, whose result comes back as one more event. A call that
+//! never ends therefore cannot keep a session from being stopped. Calls are futures of this task and not tasks of their own: handing a
+//! call to another thread and its answer back costs more than the smallest calls take (measured: a tenth of a millisecond).
 
 use super::account::{Account, CallFacts};
 use super::calls::{self, CallEnd, Plan};
@@ -22,14 +23,18 @@ use super::worker::{Order, Worker};
 use super::{EndReason, InvokeOptions, ManagerConfig, SessionRecord, Status};
 use crate::audit::Origin;
 use crate::backend::{StartError, StopReport};
-use crate::browser::Step;
 use crate::command::ToolCall;
 use crate::error::Error;
 use crate::id::SessionId;
 use crate::policy::Policy;
 use crate::store::Store;
+use futures_util::FutureExt as _;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use std::collections::HashMap;
 use std::future::pending;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::SystemTime;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -60,9 +65,12 @@ enum Happened {
     WorkerExited(String),
     CallEnded(CallId, CallEnd),
     Reaped(StopReport, SystemTime),
-    TaskDied(Duty, JoinError),
+    TaskDied(Duty, String),
     Clock,
 }
+
+/// A call that runs, until its end.
+type Running = Pin<Box<dyn Future<Output = Happened> + Send>>;
 
 /// What a task was for, in case it dies without a result.
 #[derive(Clone, Copy, Debug)]
@@ -122,6 +130,8 @@ struct Driver {
     view: watch::Sender<View>,
     starter: Option<oneshot::Sender<Result<SessionRecord, Error>>>,
     stoppers: Vec<oneshot::Sender<SessionRecord>>,
+    /// Calls that run.
+    running: FuturesUnordered<Running>,
     work: JoinSet<Happened>,
     duties: HashMap<TaskId, Duty>,
     place: Option<Place>,
@@ -156,6 +166,7 @@ impl Birth {
             worker: None,
             starter: Some(starter),
             stoppers: Vec::new(),
+            running: FuturesUnordered::new(),
             work: JoinSet::new(),
             duties: HashMap::new(),
             place: Some(place),
@@ -181,6 +192,7 @@ impl Driver {
             let wake = self.next_wake();
             let happened = tokio::select! {
                 Some(request) = self.requests.recv() => Happened::Asked(request),
+                Some(happened) = self.running.next() => happened,
                 Some(result) = self.work.join_next_with_id() => self.result_of(result),
                 () = until(wake) => Happened::Clock,
             };
@@ -240,7 +252,7 @@ impl Driver {
         if call.needs_rest() && self.calls.values().any(|c| c.lane == Lane::Foreground && !c.log.is_over()) {
             return Err(refusal::not_at_rest(&self.id, &call));
         }
-        let bytes = code_bytes(&call);
+        let bytes = calls::code_bytes(&call);
         let waiting: usize = self.calls.values().filter(|c| c.plan.is_some()).map(|c| c.bytes).sum();
         if lane == Lane::Foreground && waiting > 0 && waiting + bytes > self.config.max_queued_bytes {
             return Err(refusal::too_much_waiting(&self.id, self.config.max_queued_bytes));
@@ -272,9 +284,13 @@ impl Driver {
         let Some(plan) = call.plan.take() else { return };
         let (account, worker, log) = (Arc::clone(&self.account), worker.clone(), Arc::clone(&call.log));
         let meter = self.counted.meter(&plan.call);
-        self.task(Duty::Call(id), async move {
-            Happened::CallEnded(id, calls::carry_out(account, worker, plan, log, meter).await)
-        });
+        let call = AssertUnwindSafe(calls::carry_out(account, worker, plan, log, meter)).catch_unwind();
+        self.running.push(Box::pin(async move {
+            match call.await {
+                Ok(end) => Happened::CallEnded(id, end),
+                Err(_) => Happened::TaskDied(Duty::Call(id), "it has panicked".into()),
+            }
+        }));
     }
 
     fn call_ended(&mut self, id: CallId, end: CallEnd) {
@@ -385,7 +401,7 @@ impl Driver {
         self.account.ended(reason, self.record.cause.as_deref());
     }
 
-    fn task_died(&mut self, duty: Duty, error: JoinError) {
+    fn task_died(&mut self, duty: Duty, error: String) {
         tracing::error!(session = %self.id, ?duty, %error, "a task of a session died");
         match duty {
             Duty::Start => {
@@ -453,7 +469,10 @@ impl Driver {
                 happened
             }
             // Every task is in the table; a task that is not can only have been the watch of nothing.
-            Err(error) => Happened::TaskDied(self.duties.remove(&error.id()).unwrap_or(Duty::Watch), error),
+            Err(error) => {
+                let duty = self.duties.remove(&error.id()).unwrap_or(Duty::Watch);
+                Happened::TaskDied(duty, error.to_string())
+            }
         }
     }
 }
@@ -471,23 +490,5 @@ async fn until(wake: Option<Instant>) {
     match wake {
         Some(at) => sleep_until(at).await,
         None => pending().await,
-    }
-}
-
-fn code_bytes(call: &ToolCall) -> usize {
-    match call {
-        ToolCall::ExecuteCode { code, .. } => code.len(),
-        ToolCall::ExecuteCommand { command } => command.len(),
-        ToolCall::Perform { steps } => steps.iter().map(step_bytes).sum(),
-        _ => 0,
-    }
-}
-
-/// The text that a page action brings along; the rest of it is small.
-fn step_bytes(step: &Step) -> usize {
-    match step {
-        Step::Type { text, .. } => text.len(),
-        Step::Evaluate { expression } => expression.len(),
-        _ => size_of::<Step>(),
     }
 }
