@@ -147,6 +147,15 @@ impl Session {
         }
     }
 
+    /// Notes what the memory of a copy is, before its first call: it is not that of a new session, and its randomness is not the
+    /// original's.
+    pub(crate) fn note(&self, factory: &Factory) {
+        let place = crate::lock(&self.place);
+        if let Place::Live(guest) = &*place {
+            crate::lock(&self.history).rest = self.rest(factory, guest);
+        }
+    }
+
     /// The memory after a call.
     fn rest(&self, factory: &Factory, guest: &Guest) -> Rest {
         if self.terms.checkpoint == Keep::Nothing {
@@ -169,13 +178,7 @@ impl Session {
         let control = Arc::clone(&self.control);
         let lost = Snapshot { memory: None, view: files.closed() };
         let to = before.unwrap_or(&lost);
-        let restored = factory.restored(&self.terms, control, to).and_then(|mut guest| {
-            if to.memory.is_none() {
-                factory.refresh(&mut guest)?;
-            }
-            Ok(guest)
-        });
-        match restored {
+        match factory.restored(&self.terms, control, to) {
             Ok(guest) => {
                 report.restored = before.is_some();
                 report.state_lost = before.is_none();

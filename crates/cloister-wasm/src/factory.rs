@@ -253,7 +253,8 @@ impl Factory {
         Ok(guest)
     }
 
-    /// A guest in the state of a snapshot. Its randomness is the snapshot's: see [`Self::refresh`].
+    /// A guest in the state of a snapshot. Its randomness is the snapshot's (see [`Self::refresh`]), and new where the snapshot is the
+    /// image: what that would draw, every other session would.
     pub fn restored(
         &self,
         terms: &Terms,
@@ -261,7 +262,13 @@ impl Factory {
         snapshot: &Snapshot,
     ) -> Result<Guest, FactoryError> {
         let mut guest = self.bare(terms, control)?;
+        if let Some(hot) = self.hot.get() {
+            populate(guest.memory.data_mut(&mut guest.store), hot);
+        }
         snapshot.apply(&mut guest).map_err(FactoryError::Interpreter)?;
+        if snapshot.memory.is_none() {
+            self.refresh(&mut guest)?;
+        }
         Ok(guest)
     }
 

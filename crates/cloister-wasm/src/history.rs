@@ -35,10 +35,14 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// The state of a guest that is at rest.
-    pub fn take(factory: &Factory, guest: &Guest) -> io::Result<Self> {
-        let memory = Some(Arc::new(factory.delta(guest)?));
-        Ok(Self { memory, view: guest.store.data().wasi.view.clone() })
+    /// The state of a guest that is at rest. `rest` is what is known of its memory.
+    pub fn take(factory: &Factory, guest: &Guest, rest: &Rest) -> io::Result<Self> {
+        let memory = match rest {
+            Rest::Copied(delta) => Arc::clone(delta),
+            // A new one has randomness of its own, so it is not quite the image.
+            Rest::Fresh | Rest::Unknown => Arc::new(factory.delta(guest)?),
+        };
+        Ok(Self { memory: Some(memory), view: guest.store.data().wasi.view.clone() })
     }
 
     /// Puts a guest that is fresh from the image into this state.

@@ -12,6 +12,15 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+/// What a new session's memory is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Memory {
+    /// The image's.
+    Fresh,
+    /// Another session's.
+    Copied,
+}
+
 impl Crew {
     /// Does one order, and answers.
     pub(crate) fn order(&self, (order, fds): Arrived) {
@@ -23,7 +32,7 @@ impl Crew {
                 let Some(socket) = self.admit(session, fd) else { return };
                 let control = Arc::new(Control::default());
                 match self.factory.guest(&terms, Arc::clone(&control)) {
-                    Ok(guest) => self.opened(session, terms, socket, control, guest),
+                    Ok(guest) => self.opened(session, terms, socket, control, guest, Memory::Fresh),
                     Err(error @ FactoryError::Full) => {
                         orders.refuse(session, Refusal::Full, error.to_string());
                     }
@@ -37,7 +46,10 @@ impl Crew {
                 let Some(socket) = self.admit(session, fd) else { return };
                 let control = Arc::new(Control::default());
                 match original.copied(&self.factory, Arc::clone(&control)) {
-                    Ok(Some(guest)) => self.opened(session, original.terms.clone(), socket, control, guest),
+                    Ok(Some(guest)) => {
+                        let terms = original.terms.clone();
+                        self.opened(session, terms, socket, control, guest, Memory::Copied);
+                    }
                     Ok(None) => {
                         let why =
                             "the session to copy is running a call; a copy can be made between two calls";
@@ -77,12 +89,24 @@ impl Crew {
         socket
     }
 
-    fn opened(&self, number: u64, terms: Terms, socket: OwnedFd, control: Arc<Control>, guest: Guest) {
+    fn opened(
+        &self,
+        number: u64,
+        terms: Terms,
+        socket: OwnedFd,
+        control: Arc<Control>,
+        guest: Guest,
+        memory: Memory,
+    ) {
         let added = Channel::new(socket).and_then(|channel| {
             let channel = Arc::new(channel);
             // It is told to the server before its socket is listened to, so that its end is never told first.
             self.orders().answer(&EngineAnswer::Opened { session: number });
-            self.add(Arc::new(Session::new(number, terms, channel, control, guest)))
+            let session = Session::new(number, terms, channel, control, guest);
+            if memory == Memory::Copied {
+                session.note(&self.factory);
+            }
+            self.add(Arc::new(session))
         });
         if let Err(errno) = added {
             self.orders().refuse(number, Refusal::Failed, errno.to_string());

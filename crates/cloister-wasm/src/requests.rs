@@ -136,7 +136,7 @@ impl Session {
         if history.kept.len() >= KEPT {
             return failed(format!("{KEPT} checkpoints are kept, which is the limit of one session"));
         }
-        match Snapshot::take(factory, guest) {
+        match Snapshot::take(factory, guest, &history.rest) {
             Ok(snapshot) => {
                 history.count += 1;
                 let (checkpoint, bytes) = (format!("checkpoint-{}", history.count), snapshot.bytes());
@@ -204,8 +204,10 @@ impl Session {
             return Ok(None);
         }
         let Place::Live(guest) = &*place else { return Ok(Some(0)) };
-        let bytes = Snapshot::take(factory, guest)?.save(&mut std::io::BufWriter::new(&mut file))?;
-        *lock(&self.history) = History { rest: Rest::Unknown, ..History::default() };
+        let mut history = lock(&self.history);
+        let snapshot = Snapshot::take(factory, guest, &history.rest)?;
+        let bytes = snapshot.save(&mut std::io::BufWriter::new(&mut file))?;
+        *history = History { rest: Rest::Unknown, ..History::default() };
         *place = Place::Evicted(file);
         Ok(Some(bytes))
     }
@@ -235,10 +237,13 @@ impl Session {
         self.bring_back(factory, &mut place);
         match &*place {
             Place::Live(guest) => {
-                let snapshot = Snapshot::take(factory, guest).map_err(|e| e.to_string())?;
+                let snapshot = Snapshot::take(factory, guest, &lock(&self.history).rest);
+                let snapshot = snapshot.map_err(|e| e.to_string())?;
                 let mut guest =
                     factory.restored(&self.terms, control, &snapshot).map_err(|e| e.to_string())?;
-                factory.refresh(&mut guest).map_err(|e| e.to_string())?;
+                if snapshot.memory.is_some() {
+                    factory.refresh(&mut guest).map_err(|e| e.to_string())?;
+                }
                 Ok(Some(guest))
             }
             Place::Gone(why) => Err(why.clone()),

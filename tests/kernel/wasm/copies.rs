@@ -1,8 +1,10 @@
 //! Copies of live sessions: everything that the original has, and nothing in common from then on.
 
-use super::{PLENTY, wall, wasm};
+use super::{PLENTY, SHORT, wall, wasm};
 use cloister_core::Principal;
 use cloister_core::backend::{InterpreterSpec, StartError};
+use cloister_core::event::StateAfter;
+use cloister_core::policy::{Policy, Snapshots};
 use cloister_tests::rig::{Rig, plain};
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +57,30 @@ async fn a_copy_has_randomness_of_its_own_even_where_the_original_had_drawn_some
     }
     for session in copies {
         session.stop().await;
+    }
+    original.stop().await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_whose_first_call_is_cut_off_is_what_it_was_copied_as_with_randomness_of_its_own() {
+    let Some(rig) = Rig::new(Policy { snapshots: Snapshots::Call, ..wasm() }) else { return };
+    let original = rig.session().await;
+    original.python("import random\nx = [1]\nopen('f', 'w').write('there')").await;
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..2 {
+        let copy = rig.copy(&original).await.unwrap();
+        let ran = copy
+            .python_within(
+                "x.append(2)\nwhile True:\n  try:\n    while True: pass\n  except BaseException: pass",
+                SHORT,
+            )
+            .await;
+        assert_eq!(ran.execution.state, StateAfter::Restored, "{ran:?}");
+        let ran = copy.python("(x, open('f').read())").await;
+        assert_eq!(ran.text(), "([1], 'there')", "{ran:?}");
+        assert!(seen.insert(copy.python("random.random()").await.text().to_owned()), "drawn twice");
+        copy.stop().await;
     }
     original.stop().await;
     rig.end().await;

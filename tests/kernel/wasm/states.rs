@@ -104,6 +104,21 @@ async fn a_call_that_was_undone_first_of_all_leaves_a_new_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sessions_whose_first_call_was_undone_have_nothing_random_in_common() {
+    let Some(rig) = Rig::new(keeping(Snapshots::Call)) else { return };
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..3 {
+        let session = rig.session().await;
+        session.python("x = 1").await;
+        restore(&session, None).await.unwrap();
+        let ran = session.python("import random, uuid\n(random.random(), uuid.uuid4().hex)").await;
+        assert!(seen.insert(ran.text().to_owned()), "{ran:?}");
+        session.stop().await;
+    }
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_atomic_call_that_fails_has_never_happened_and_one_that_succeeds_stays() {
     in_session(keeping(Snapshots::Atomic), async |session| {
         let ran = session.python("x = [1]; open('f', 'w').write('good')").await;
