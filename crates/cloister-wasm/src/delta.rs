@@ -42,7 +42,7 @@ impl std::fmt::Debug for Delta {
 impl Delta {
     /// What `memory` differs in from `image`, given the pages that have been written to.
     pub fn of(memory: &[u8], image: &[u8], written: &[Range<usize>]) -> Self {
-        let (mut marks, mut content) = (Vec::new(), Vec::new());
+        let mut marks = Vec::new();
         for page in written.iter().flat_map(Clone::clone) {
             let Some(now) = page_of(memory, page) else { continue };
             let before = page_of(image, page).unwrap_or(&ZERO);
@@ -50,19 +50,24 @@ impl Delta {
             if now == before {
                 continue;
             }
-            let mut pieces = 0;
             let (now, before) = (now.as_chunks::<PIECE>().0, before.as_chunks::<PIECE>().0);
-            for (n, (now, before)) in now.iter().zip(before).enumerate() {
-                if now != before {
-                    pieces |= 1 << n;
-                    content.extend_from_slice(now);
-                }
-            }
-            if pieces != 0 {
-                marks.push(Mark { page: page as u32, pieces });
-            }
+            let differ = now.iter().zip(before).enumerate().filter(|(_, (now, before))| now != before);
+            marks.push(Mark { page: page as u32, pieces: differ.fold(0, |bits, (n, _)| bits | 1 << n) });
         }
-        content.shrink_to_fit();
+        // Only then, so that the content is copied once and not again with every doubling of its place.
+        let pieces: usize = marks.iter().map(|mark| mark.pieces.count_ones() as usize).sum();
+        let mut content = Vec::with_capacity(pieces * PIECE);
+        for mark in &marks {
+            let Some(page) = page_of(memory, mark.page as usize) else { continue };
+            if mark.pieces == u64::MAX {
+                content.extend_from_slice(page);
+                continue;
+            }
+            let pieces = page.as_chunks::<PIECE>().0.iter().enumerate();
+            pieces
+                .filter(|(n, _)| mark.pieces & (1 << n) != 0)
+                .for_each(|(_, piece)| content.extend_from_slice(piece));
+        }
         marks.shrink_to_fit();
         Self { size: memory.len(), marks, content }
     }

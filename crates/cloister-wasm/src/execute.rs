@@ -140,20 +140,13 @@ impl Session {
             return None;
         }
         let view = guest.store.data().wasi.view.clone();
-        match &crate::lock(&self.history).rest {
-            Rest::Fresh => Some(Snapshot { memory: None, view }),
-            Rest::Copied(delta) => Some(Snapshot { memory: Some(Arc::clone(delta)), view }),
-            Rest::Unknown => None,
-        }
-    }
-
-    /// Notes what the memory of a copy is, before its first call: it is not that of a new session, and its randomness is not the
-    /// original's.
-    pub(crate) fn note(&self, factory: &Factory) {
-        let place = crate::lock(&self.place);
-        if let Place::Live(guest) = &*place {
-            crate::lock(&self.history).rest = self.rest(factory, guest);
-        }
+        let (memory, inherited) = match &crate::lock(&self.history).rest {
+            Rest::Fresh => (None, false),
+            Rest::Copied(delta) => (Some(Arc::clone(delta)), false),
+            Rest::Inherited(delta) => (Some(Arc::clone(delta)), true),
+            Rest::Unknown => return None,
+        };
+        Some(Snapshot { memory, view, inherited })
     }
 
     /// The memory after a call.
@@ -176,7 +169,7 @@ impl Session {
         // The dead guest's memory is given back first: two may be more than the session may have.
         *place = Place::Gone("the session is being restored".into());
         let control = Arc::clone(&self.control);
-        let lost = Snapshot { memory: None, view: files.closed() };
+        let lost = Snapshot { memory: None, view: files.closed(), inherited: false };
         let to = before.unwrap_or(&lost);
         match factory.restored(&self.terms, control, to) {
             Ok(guest) => {

@@ -253,8 +253,8 @@ impl Factory {
         Ok(guest)
     }
 
-    /// A guest in the state of a snapshot. Its randomness is the snapshot's (see [`Self::refresh`]), and new where the snapshot is the
-    /// image: what that would draw, every other session would.
+    /// A guest in the state of a snapshot. Its randomness is the snapshot's, and new where that is not the session's own: what the image
+    /// would draw, every other session would.
     pub fn restored(
         &self,
         terms: &Terms,
@@ -266,7 +266,7 @@ impl Factory {
             populate(guest.memory.data_mut(&mut guest.store), hot);
         }
         snapshot.apply(&mut guest).map_err(FactoryError::Interpreter)?;
-        if snapshot.memory.is_none() {
+        if snapshot.memory.is_none() || snapshot.inherited {
             self.refresh(&mut guest)?;
         }
         Ok(guest)

@@ -32,6 +32,8 @@ pub struct Snapshot {
     pub memory: Option<Arc<Delta>>,
     /// Files and open descriptors.
     pub view: View,
+    /// The randomness in it is another session's: whoever is put into this state gets a new one.
+    pub inherited: bool,
 }
 
 impl Snapshot {
@@ -39,10 +41,11 @@ impl Snapshot {
     pub fn take(factory: &Factory, guest: &Guest, rest: &Rest) -> io::Result<Self> {
         let memory = match rest {
             Rest::Copied(delta) => Arc::clone(delta),
-            // A new one has randomness of its own, so it is not quite the image.
-            Rest::Fresh | Rest::Unknown => Arc::new(factory.delta(guest)?),
+            // New ones and copies have randomness of their own, so they are not quite what they were made from.
+            Rest::Fresh | Rest::Inherited(_) | Rest::Unknown => Arc::new(factory.delta(guest)?),
         };
-        Ok(Self { memory: Some(memory), view: guest.store.data().wasi.view.clone() })
+        let view = guest.store.data().wasi.view.clone();
+        Ok(Self { memory: Some(memory), view, inherited: false })
     }
 
     /// Puts a guest that is fresh from the image into this state.
@@ -69,6 +72,15 @@ impl Snapshot {
         self.memory.as_ref().map_or(0, |delta| delta.bytes())
     }
 
+    /// What is known of the memory of a guest that has just been put into this state.
+    pub fn rest(self) -> Rest {
+        match self.memory {
+            None => Rest::Fresh,
+            Some(delta) if self.inherited => Rest::Inherited(delta),
+            Some(delta) => Rest::Copied(delta),
+        }
+    }
+
     /// Writes it to a file; the bytes written.
     pub fn save(&self, to: &mut impl Write) -> io::Result<u64> {
         to.write_all(MAGIC)?;
@@ -92,7 +104,7 @@ impl Snapshot {
         let delta = Delta::load(from)?;
         let view = View::load(from, view).map_err(io::Error::other)?;
         let memory = (delta.size() > 0).then(|| Arc::new(delta));
-        Ok(Self { memory, view })
+        Ok(Self { memory, view, inherited: false })
     }
 }
 
@@ -121,6 +133,8 @@ pub enum Rest {
     Fresh,
     /// It is this.
     Copied(Arc<Delta>),
+    /// It is this, but for its randomness: that of a copy before its first call.
+    Inherited(Arc<Delta>),
     /// Nothing is kept.
     Unknown,
 }
@@ -141,7 +155,10 @@ pub struct History {
 impl History {
     /// Bytes that all of it holds, near enough: what states share counts more than once.
     pub fn bytes(&self) -> u64 {
-        let rest = if let Rest::Copied(delta) = &self.rest { delta.bytes() } else { 0 };
+        let rest = match &self.rest {
+            Rest::Copied(delta) | Rest::Inherited(delta) => delta.bytes(),
+            Rest::Fresh | Rest::Unknown => 0,
+        };
         rest + self.previous.as_ref().map_or(0, Snapshot::bytes)
             + self.kept.values().map(Snapshot::bytes).sum::<u64>()
     }

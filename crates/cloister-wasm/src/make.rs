@@ -5,21 +5,13 @@ use crate::control::Control;
 use crate::crew::Crew;
 use crate::factory::FactoryError;
 use crate::guest::Guest;
+use crate::history::Rest;
 use crate::orders::Arrived;
 use crate::session::Session;
 use cloister_jail::guest::engine::{EngineAnswer, EngineOrder, Refusal, Terms};
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-
-/// What a new session's memory is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Memory {
-    /// The image's.
-    Fresh,
-    /// Another session's.
-    Copied,
-}
 
 impl Crew {
     /// Does one order, and answers.
@@ -32,7 +24,7 @@ impl Crew {
                 let Some(socket) = self.admit(session, fd) else { return };
                 let control = Arc::new(Control::default());
                 match self.factory.guest(&terms, Arc::clone(&control)) {
-                    Ok(guest) => self.opened(session, terms, socket, control, guest, Memory::Fresh),
+                    Ok(guest) => self.opened(session, terms, socket, control, guest, Rest::Fresh),
                     Err(error @ FactoryError::Full) => {
                         orders.refuse(session, Refusal::Full, error.to_string());
                     }
@@ -46,9 +38,9 @@ impl Crew {
                 let Some(socket) = self.admit(session, fd) else { return };
                 let control = Arc::new(Control::default());
                 match original.copied(&self.factory, Arc::clone(&control)) {
-                    Ok(Some(guest)) => {
+                    Ok(Some((guest, rest))) => {
                         let terms = original.terms.clone();
-                        self.opened(session, terms, socket, control, guest, Memory::Copied);
+                        self.opened(session, terms, socket, control, guest, rest);
                     }
                     Ok(None) => {
                         let why =
@@ -96,16 +88,14 @@ impl Crew {
         socket: OwnedFd,
         control: Arc<Control>,
         guest: Guest,
-        memory: Memory,
+        rest: Rest,
     ) {
         let added = Channel::new(socket).and_then(|channel| {
             let channel = Arc::new(channel);
             // It is told to the server before its socket is listened to, so that its end is never told first.
             self.orders().answer(&EngineAnswer::Opened { session: number });
             let session = Session::new(number, terms, channel, control, guest);
-            if memory == Memory::Copied {
-                session.note(&self.factory);
-            }
+            crate::lock(&session.history).rest = rest;
             self.add(Arc::new(session))
         });
         if let Err(errno) = added {

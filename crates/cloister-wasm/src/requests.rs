@@ -7,6 +7,7 @@ use crate::history::{History, KEPT, Rest, Snapshot};
 use crate::lock;
 use crate::session::{Place, Session};
 use crate::view::View;
+use cloister_jail::guest::engine::Keep;
 use cloister_jail::guest::frame::CONTROL;
 use cloister_jail::guest::message::{Reply, Request, ToolResult};
 use std::io::{Seek, SeekFrom};
@@ -170,7 +171,7 @@ impl Session {
             Ok(guest) => {
                 *place = Place::Live(Box::new(guest));
                 let mut history = lock(&self.history);
-                history.rest = snapshot.memory.map_or(Rest::Fresh, Rest::Copied);
+                history.rest = snapshot.rest();
                 history.previous = None;
                 ToolResult::Restored { checkpoint: checkpoint.unwrap_or_else(|| "previous".into()) }
             }
@@ -187,7 +188,7 @@ impl Session {
         let guest = loaded.map_err(|e| e.to_string()).and_then(|snapshot| {
             let guest = factory.restored(&self.terms, Arc::clone(&self.control), &snapshot);
             let guest = guest.map_err(|e| e.to_string())?;
-            lock(&self.history).rest = snapshot.memory.map_or(Rest::Fresh, Rest::Copied);
+            lock(&self.history).rest = snapshot.rest();
             Ok(guest)
         });
         *place = match guest {
@@ -227,24 +228,22 @@ impl Session {
         None
     }
 
-    /// A copy of the session, if it is at rest.
+    /// A copy of the session, if it is at rest, and what is known of its memory.
     pub(crate) fn copied(
         &self,
         factory: &Factory,
         control: Arc<crate::control::Control>,
-    ) -> Result<Option<crate::guest::Guest>, String> {
+    ) -> Result<Option<(crate::guest::Guest, Rest)>, String> {
         let Some(mut place) = self.at_rest() else { return Ok(None) };
         self.bring_back(factory, &mut place);
         match &*place {
             Place::Live(guest) => {
                 let snapshot = Snapshot::take(factory, guest, &lock(&self.history).rest);
-                let snapshot = snapshot.map_err(|e| e.to_string())?;
-                let mut guest =
-                    factory.restored(&self.terms, control, &snapshot).map_err(|e| e.to_string())?;
-                if snapshot.memory.is_some() {
-                    factory.refresh(&mut guest).map_err(|e| e.to_string())?;
-                }
-                Ok(Some(guest))
+                let snapshot = Snapshot { inherited: true, ..snapshot.map_err(|e| e.to_string())? };
+                let guest = factory.restored(&self.terms, control, &snapshot).map_err(|e| e.to_string())?;
+                let rest =
+                    if self.terms.checkpoint == Keep::Nothing { Rest::Unknown } else { snapshot.rest() };
+                Ok(Some((guest, rest)))
             }
             Place::Gone(why) => Err(why.clone()),
             Place::Evicted(_) => Err("the session is not in memory".into()),
