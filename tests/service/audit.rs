@@ -17,7 +17,7 @@ fn audit(place: &Place, words: &[&str]) -> Output {
     place.command(&all)
 }
 
-fn records(place: &Place, words: &[&str]) -> Vec<Value> {
+pub fn records(place: &Place, words: &[&str]) -> Vec<Value> {
     let mut all = vec!["search"];
     all.extend(words);
     let output = audit(place, &all);

@@ -8,7 +8,7 @@
 #![allow(unreachable_pub, reason = "the modules of a test are its whole world")]
 #![allow(missing_docs, reason = "names of tests are sentences")]
 
-use cloister_tests::{host, server};
+use cloister_tests::{host, needs, server};
 
 mod audit;
 mod crashes;
@@ -21,4 +21,5 @@ mod mirror;
 mod packages;
 mod policies;
 mod programs;
+mod receipts;
 mod secrets;

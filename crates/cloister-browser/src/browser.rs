@@ -11,7 +11,7 @@ use crate::pages::Pages;
 use crate::recorder::Recorder;
 use async_trait::async_trait;
 use cloister_core::audit::Desk;
-use cloister_core::backend::{EventSink, Interpreter, InvokeError, StopReport};
+use cloister_core::backend::{Consumed, EventSink, Interpreter, InvokeError, Provenance, StopReport};
 use cloister_core::browser::page::{Performed, Step};
 use cloister_core::browser::{
     Action, ActionResult, Browser, BrowserError, CdpClient, Engine, Role, StreamStatus, Viewport,
@@ -135,6 +135,14 @@ impl Browser for ChromiumBrowser {
 
     fn walls(&self) -> Vec<(String, String)> {
         self.sandbox.walls()
+    }
+
+    fn provenance(&self) -> Provenance {
+        self.sandbox.provenance()
+    }
+
+    fn consumed(&self) -> Option<Consumed> {
+        self.sandbox.consumed()
     }
 
     fn egress(&self) -> Option<EgressReport> {

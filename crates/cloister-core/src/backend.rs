@@ -95,6 +95,24 @@ pub struct StopReport {
     pub left_behind: Vec<String>,
 }
 
+/// What a worker was made of, by content.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Provenance {
+    /// The image's digest, as its build has written it down: the content of its root.
+    pub image: Option<String>,
+    /// The digest of what was compiled from it, on a tier that runs no code of the image itself.
+    pub artifact: Option<String>,
+}
+
+/// What a worker has used so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Consumed {
+    /// User and system time of all of its processes.
+    pub cpu: Duration,
+    /// Highest memory, in bytes.
+    pub memory_peak: u64,
+}
+
 /// Where an interpreter puts the events of a call. Bounded: a slow reader slows the guest, not the server.
 pub type EventSink = mpsc::Sender<Event>;
 
@@ -126,6 +144,14 @@ pub trait Interpreter: Send + Sync {
     async fn stop(&self, grace: Duration) -> StopReport;
     /// What the native door shows of the walls: name and value, as measured.
     fn walls(&self) -> Vec<(String, String)>;
+    /// What it was made of.
+    fn provenance(&self) -> Provenance {
+        Provenance::default()
+    }
+    /// What it has used; `None` where the host measures nothing, or not this one apart from others.
+    fn consumed(&self) -> Option<Consumed> {
+        None
+    }
     /// What has gone through its way out; `None` for one that has none.
     fn egress(&self) -> Option<EgressReport> {
         None

@@ -251,6 +251,10 @@ pub struct Usage {
     pub cpu: Option<Duration>,
     /// Highest memory of the session so far, in bytes; `None` where it cannot be measured.
     pub memory_peak: Option<u64>,
+    /// Bytes that what ran has read; `None` where they cannot be counted. What is counted depends on the tier (`policies/README.md`).
+    pub read: Option<u64>,
+    /// Bytes that it has written; the same.
+    pub written: Option<u64>,
 }
 
 /// A file that a call created or changed.

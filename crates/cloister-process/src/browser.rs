@@ -11,7 +11,9 @@ use crate::inner;
 use crate::interpreter::ProcessInterpreter;
 use async_trait::async_trait;
 use cloister_core::SandboxId;
-use cloister_core::backend::{EventSink, Interpreter, InvokeError, StartError, StopReport, Unavailable};
+use cloister_core::backend::{
+    Consumed, EventSink, Interpreter, InvokeError, Provenance, StartError, StopReport, Unavailable,
+};
 use cloister_core::browser::{BrowserHost, Chromium, Proxies};
 use cloister_core::command::ToolCall;
 use cloister_core::egress::EgressReport;
@@ -105,6 +107,14 @@ impl Interpreter for BrowserSandbox {
         let mut walls = self.inner.walls();
         walls.extend(self.inner.init().map(inner::walls).unwrap_or_default());
         walls
+    }
+
+    fn provenance(&self) -> Provenance {
+        self.inner.provenance()
+    }
+
+    fn consumed(&self) -> Option<Consumed> {
+        self.inner.consumed()
     }
 
     fn egress(&self) -> Option<EgressReport> {

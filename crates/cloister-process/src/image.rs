@@ -93,6 +93,8 @@ pub struct Image {
     pub description: String,
     /// Digest of its contents.
     pub digest: String,
+    /// Digest of what was compiled from it and stands in its place, on the wasm tier.
+    pub artifact: Option<String>,
     /// Its root directory, links resolved: a rebuild while sandboxes run does not change theirs.
     pub root: PathBuf,
     /// Drivers by runtime name.
@@ -128,6 +130,7 @@ impl Image {
             name: description.name,
             description: description.description,
             digest: description.digest,
+            artifact: None,
             root: folder.join("root"),
             runners: runners
                 .map(|(name, r)| (name, Runner { argv: r.argv, interrupt: r.interrupt }))

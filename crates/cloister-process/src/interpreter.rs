@@ -4,7 +4,7 @@ use crate::calls::{self, Peer};
 use crate::sandbox::Sandbox;
 use async_trait::async_trait;
 use cloister_core::SandboxId;
-use cloister_core::backend::{EventSink, Interpreter, InvokeError, StopReport};
+use cloister_core::backend::{Consumed, EventSink, Interpreter, InvokeError, Provenance, StopReport};
 use cloister_core::command::ToolCall;
 use cloister_core::egress::EgressReport;
 use cloister_core::policy::Policy;
@@ -71,6 +71,14 @@ impl Interpreter for ProcessInterpreter {
 
     fn walls(&self) -> Vec<(String, String)> {
         self.sandbox.walls.clone()
+    }
+
+    fn provenance(&self) -> Provenance {
+        self.sandbox.provenance.clone()
+    }
+
+    fn consumed(&self) -> Option<Consumed> {
+        self.sandbox.consumed()
     }
 
     fn egress(&self) -> Option<EgressReport> {

@@ -259,6 +259,7 @@ mod tests {
             name: "test".into(),
             description: String::new(),
             digest: String::new(),
+            artifact: None,
             root: PathBuf::from("/image"),
             runners: BTreeMap::from([("python".to_owned(), runner.clone()), ("nodejs".to_owned(), runner)]),
             shell: vec!["/bin/bash".into()],

@@ -21,7 +21,7 @@ use crate::sandbox::Sandbox;
 use crate::walls;
 use crate::zygote::{Zygote, Zygotes};
 use cloister_core::SandboxId;
-use cloister_core::backend::StartError;
+use cloister_core::backend::{Provenance, StartError};
 use cloister_core::browser::Proxies;
 use cloister_core::policy::{Policy, StartMode, Wall};
 use cloister_jail::cgroup::{self, Group};
@@ -208,6 +208,8 @@ impl Maker {
         let origin = if zygote.is_some() { "zygote" } else { "exec" };
         sandbox.walls.push(("start".into(), origin.into()));
         sandbox.walls.push(("image".into(), image.name.clone()));
+        let digest = Some(image.digest.clone()).filter(|digest| !digest.is_empty());
+        sandbox.provenance = Provenance { image: digest, artifact: image.artifact.clone() };
         Ok(sandbox)
     }
 
@@ -317,6 +319,7 @@ impl Maker {
             id: birth.id,
             control,
             walls,
+            provenance: Provenance::default(),
             gone,
             browser,
             engine,

@@ -3,7 +3,7 @@
 use crate::control::Control;
 use crate::remains::Remains;
 use cloister_core::SandboxId;
-use cloister_core::backend::StopReport;
+use cloister_core::backend::{Consumed, Provenance, StopReport};
 use cloister_core::egress::EgressReport;
 use cloister_core::lock::lock;
 use cloister_jail::cgroup::{Gauges, Usage};
@@ -16,6 +16,8 @@ pub(crate) struct Sandbox {
     pub(crate) id: SandboxId,
     pub(crate) control: Control,
     pub(crate) walls: Vec<(String, String)>,
+    /// What it was made of.
+    pub(crate) provenance: Provenance,
     /// Set, with the reason, when the channel has ended.
     pub(crate) gone: watch::Receiver<Option<String>>,
     /// The server's ends of the browser's pipes, until they are taken: to it, from it.
@@ -56,6 +58,14 @@ impl Sandbox {
     /// What it has used, where the host measures that.
     pub(crate) fn usage(&self) -> Option<Usage> {
         self.gauges.as_ref().map(|gauges| gauges.usage())
+    }
+
+    /// The same as the session manager asks for it.
+    pub(crate) fn consumed(&self) -> Option<Consumed> {
+        self.gauges
+            .as_ref()
+            .map(|gauges| gauges.consumed())
+            .map(|(cpu, memory_peak)| Consumed { cpu, memory_peak })
     }
 }
 

@@ -66,7 +66,7 @@ pub(crate) fn execution(report: Report, traceback: &Bytes, measured: Measured, p
         message::Ended::Killed => Ended::Killed,
         message::Ended::Died => Ended::Died,
     };
-    let files = report.files.into_iter();
+    let (files, used) = (report.files.into_iter(), report.used);
     Outcome::Executed(Execution {
         exit_code: report.exit_code,
         ended,
@@ -88,8 +88,13 @@ pub(crate) fn execution(report: Report, traceback: &Bytes, measured: Measured, p
         files_truncated: report.files_truncated,
         usage: Usage {
             wall: Duration::from_micros(report.wall_us),
-            cpu: measured.map(|(before, after)| after.cpu.saturating_sub(before.cpu)),
+            cpu: match measured {
+                Some((before, after)) => Some(after.cpu.saturating_sub(before.cpu)),
+                None => used.cpu_us.map(Duration::from_micros),
+            },
             memory_peak: measured.map(|(_, after)| after.memory_peak),
+            read: used.read,
+            written: used.written,
         },
     })
 }

@@ -11,11 +11,12 @@ use crate::guest::{Death, Guest};
 use crate::history::{Rest, Snapshot};
 use crate::output::Output;
 use crate::session::{Place, Session};
-use crate::wasi::Stop;
+use crate::wasi::{Moved, Stop};
 use cloister_jail::guest::cell::CellRequest;
 use cloister_jail::guest::engine::Keep;
 use cloister_jail::guest::frame::CELL;
-use cloister_jail::guest::message::{Ended, Reply, Report};
+use cloister_jail::guest::message::{Ended, Reply, Report, Used};
+use nix::time::{ClockId, clock_gettime};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,15 +32,15 @@ pub(crate) struct Cell {
 impl Session {
     /// Runs a cell and sends its report. `place` is the session's own, locked.
     pub(crate) fn execute(&self, factory: &Factory, place: &mut Place, cell: Cell) {
-        let started = Instant::now();
+        let (started, cpu) = (Instant::now(), thread_time());
         let Cell { id, language, clear, deadline_ms, code } = cell;
         let mut output =
             Some(Output::new(id.clone(), Arc::clone(&self.channel), Arc::clone(&self.control), &self.terms));
         let finish = |report: Report, output: Option<Output>, traceback: Vec<u8>| {
-            let mut report = Report {
-                wall_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
-                ..report
-            };
+            // A cell stays on its thread, and no other runs there meanwhile: the thread's time is the call's.
+            let cpu = thread_time().zip(cpu).map(|(now, then)| micros(now.saturating_sub(then)));
+            let used = Used { cpu_us: cpu, ..report.used };
+            let mut report = Report { wall_us: micros(started.elapsed()), used, ..report };
             report.trim();
             if let Some(output) = output {
                 output.finish(&Reply::Executed { id: id.clone(), report }, &traceback);
@@ -79,14 +80,18 @@ impl Session {
             .begin(started + Duration::from_millis(deadline_ms), Duration::from_millis(self.terms.grace_ms));
         guest.store.data_mut().cell.output = output.take();
         guest.store.data_mut().share.refused = false;
+        guest.store.data_mut().wasi.moved = Moved::default();
         let ran = {
             let _time = factory.ticker.running();
             guest.run(&request, &code)
         };
+        let Moved { read, written } = guest.store.data().wasi.moved;
         let cut = self.control.end();
         let Some(mut output) = guest.store.data_mut().cell.output.take() else { return };
 
-        let (mut report, atomic) = (Report::default(), self.terms.checkpoint == Keep::Atomic);
+        let used = Used { cpu_us: None, read: Some(read), written: Some(written) };
+        let (mut report, atomic) =
+            (Report { used, ..Report::default() }, self.terms.checkpoint == Keep::Atomic);
         report.deadline_ms = cut.timed_out.then_some(deadline_ms);
         report.error = output.error.take();
         report.dropped = output.dropped;
@@ -186,6 +191,15 @@ impl Session {
             }
         }
     }
+}
+
+/// Processor time of this thread so far.
+fn thread_time() -> Option<Duration> {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).ok().map(Duration::from)
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// How a call ended whose guest is dead, and what a shell would report.

@@ -127,4 +127,29 @@ mod tests {
         assert_eq!(check(&moved, &other.public()), Err(BadReceipt::Signature));
         assert!(matches!(check(&json!({ "payload": {} }), &key.public()), Err(BadReceipt::Form(_))));
     }
+
+    /// As a build has made it that named no digest of the image.
+    const FORMER: &str = r#"
+        {"payload": {"version": 1, "session": "6W0EWPK0TXWVS3C3PM9JK47FP9", "call": 0, "tool": "executeCode", "language":
+        "python", "code_sha256": "66febdee61c8bc6baeafc889674266684e13664eff5a8fb026b73f2886b521f8", "tier": "process",
+        "image": "analysis", "policy": {"name": "default", "version":
+        "b383eb0690a148b960fd32c23bcd2beee644796dbc211f435ce3894a518e354b"}, "began_ms": 1795992723027, "ended": "completed",
+        "exit_code": 0, "limits": [], "state": "kept", "wall_us": 12580, "cpu_us": 5186, "memory_peak_bytes": 6545408,
+        "stdout_bytes": 5, "stderr_bytes": 0, "files": [{"path": "é.txt", "size": 2, "created": true, "sha256":
+        "8f434346648f6b96df89dda901c5176b10a6d83961dd3c1ac88b59b2dc327aa4"}], "files_truncated": false, "egress": [],
+        "egress_omitted": 0, "denials": [], "unmeasured": ["bytes_read", "bytes_written"]}, "signature": {"algorithm":
+        "Ed25519", "key": "07684f9309ee81d8", "value":
+        "zbv7W0WPyO49Xz5XyliVOvSc+VYbfLCkiYKpx0c+i1G0WML+bAKgyUKK+TH9nSdaxwGRU7yFy1sMvlMPw4MzAw=="}}"#;
+
+    #[test]
+    fn a_receipt_of_a_former_build_is_still_good() {
+        let key = parse_key("qk9RAW1dWLTNLKMzclLHKJSQCjKivFMwUS5qkcEg2Io=").unwrap();
+        let receipt: Value = serde_json::from_str(FORMER).unwrap();
+        let payload = check(&receipt, &key).unwrap();
+        assert_eq!((payload.get("image_digest"), &payload["files"][0]["size"]), (None, &2.into()));
+        // Nothing can be added to it either.
+        let mut more = receipt;
+        more["payload"]["image_digest"] = "0".repeat(64).into();
+        assert_eq!(check(&more, &key), Err(BadReceipt::Signature));
+    }
 }

@@ -4,7 +4,7 @@ use super::action::{Action, ActionResult};
 use super::cdp::{CdpClient, Role};
 use super::page::{Performed, Step};
 use super::{Proxies, Viewport};
-use crate::backend::{EventSink, InvokeError, StartError, StopReport, Unavailable};
+use crate::backend::{Consumed, EventSink, InvokeError, Provenance, StartError, StopReport, Unavailable};
 use crate::command::ToolCall;
 use crate::egress::EgressReport;
 use crate::error::{Error, Kind, Reason};
@@ -142,6 +142,14 @@ pub trait Browser: Send + Sync {
     fn viewport(&self) -> Viewport;
     /// Name and value of every wall, as measured.
     fn walls(&self) -> Vec<(String, String)>;
+    /// What it was made of.
+    fn provenance(&self) -> Provenance {
+        Provenance::default()
+    }
+    /// What it has used; `None` where the host measures nothing.
+    fn consumed(&self) -> Option<Consumed> {
+        None
+    }
     /// What has gone through its way out; `None` for one that has none.
     fn egress(&self) -> Option<EgressReport> {
         None

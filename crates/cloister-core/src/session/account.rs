@@ -4,20 +4,22 @@
 //!   session.start (on disk before the backend is asked) ─▶ session.ready ─▶ call, receipt … ─▶ session.stop ─▶ session.end
 //! ```
 
-use super::tally::{Ended, Reaches, Tally};
+use super::tally::{Called, Ended, Measured, Reaches, Tally};
 use super::worker::Worker;
 use super::{EndReason, StartSession};
 use crate::audit::{
     Action, Actor, Attribution, Decision, Desk, Event, Key, Method, Origin, Outcome, Resource, Seen,
 };
-use crate::command::ToolCall;
+use crate::backend::Provenance;
+use crate::command::{NewFile, ToolCall};
 use crate::denial::{Denial, Denials};
 use crate::error::{Error, Kind};
 use crate::id::{Principal, SessionId};
 use crate::policy::{AuditLevel, AuditRules, Capture, Policy, PolicyRef};
 use crate::receipt::Receipt;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Bytes of code above which its hash is taken where it may block.
@@ -34,6 +36,8 @@ pub(super) struct Account {
     capture: Capture,
     pub(super) tier: String,
     pub(super) image: String,
+    /// Set when it is ready.
+    provenance: OnceLock<Provenance>,
 }
 
 /// A call, as the log sees it.
@@ -61,6 +65,7 @@ impl Account {
             capture,
             tier: policy.tier.clone(),
             image: policy.image.clone(),
+            provenance: OnceLock::new(),
         })
     }
 
@@ -111,6 +116,10 @@ impl Account {
         if !walls.is_empty() {
             event = event.with(Key::Walls, walls);
         }
+        let provenance = self.provenance.get_or_init(|| worker.provenance());
+        if let Some(digest) = &provenance.image {
+            event = event.with(Key::ImageDigest, digest.as_str());
+        }
         self.desk.after(event);
     }
 
@@ -142,7 +151,7 @@ impl Account {
     }
 
     /// A call is about to run. What it is goes into the log now, and into its receipt when it is over.
-    pub(super) async fn called(&self, call: &ToolCall, facts: CallFacts) -> Tally {
+    pub(super) async fn called(&self, call: &ToolCall, facts: CallFacts, worker: &Worker) -> Tally {
         let CallFacts { number, invocation, origin } = facts;
         let (language, code) = text_of(call);
         let digest = match code {
@@ -178,7 +187,18 @@ impl Account {
         if reaches == Reaches::Out {
             self.desk.seen(&self.session);
         }
-        Tally::new(number, invocation, call.name(), language, digest, reaches)
+        let files = written(call).await;
+        let since = Measured::of(call, worker);
+        Tally::new(Called {
+            number,
+            invocation,
+            tool: call.name(),
+            language,
+            code: digest,
+            files,
+            since,
+            reaches,
+        })
     }
 
     /// The text of code or of a command, where the policy asks for it.
@@ -194,8 +214,8 @@ impl Account {
 
     /// A call is over: its receipt, signed and recorded.
     pub(super) fn receipt(&self, tally: Tally, ended: Ended<'_>) -> Receipt {
-        let (invocation, failed) = (tally.invocation.clone(), ended.failed());
-        let seen = match tally.reaches {
+        let (invocation, failed) = (tally.called.invocation.clone(), ended.failed());
+        let seen = match tally.called.reaches {
             Reaches::Out => self.desk.seen(&self.session),
             Reaches::Nothing => Seen::default(),
         };
@@ -205,6 +225,11 @@ impl Account {
         let event = self.own(Action::Receipt).outcome(outcome).invocation(invocation);
         self.desk.after(event.with(Key::Receipt, receipt.to_json()));
         receipt
+    }
+
+    /// What its worker was made of, as far as it is known.
+    pub(super) fn provenance(&self) -> Option<&Provenance> {
+        self.provenance.get()
     }
 
     pub(super) fn session(&self) -> &SessionId {
@@ -256,6 +281,31 @@ fn paths_of(call: &ToolCall) -> Option<Vec<String>> {
         _ => return None,
     };
     Some(paths.into_iter().take(MOST).map(|path| path.chars().take(1024).collect()).collect())
+}
+
+/// Bytes of the largest written file that is hashed, and of all of one call: as for files that code writes.
+const WRITTEN: (usize, usize) = (8 << 20, 16 << 20);
+
+/// What a call that writes files is about to write, as its receipt says it.
+async fn written(call: &ToolCall) -> Vec<Value> {
+    let ToolCall::WriteFiles { content } = call else { return Vec::new() };
+    let total: usize = content.iter().map(|file| file.data.len()).sum();
+    let content = content.clone();
+    let list = move || {
+        let mut left = WRITTEN.1;
+        let file = |file: NewFile| {
+            let size = file.data.len();
+            let fits = size <= WRITTEN.0 && size <= left;
+            let digest = fits.then(|| hex(&file.data));
+            left -= if fits { size } else { 0 };
+            json!({ "path": file.path, "size": size, "sha256": digest })
+        };
+        content.into_iter().map(file).collect()
+    };
+    if total <= LARGE {
+        return list();
+    }
+    tokio::task::spawn_blocking(list).await.unwrap_or_default()
 }
 
 async fn hash(code: &str) -> String {

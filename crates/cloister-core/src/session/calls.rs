@@ -53,7 +53,7 @@ pub(super) async fn carry_out(
 ) -> CallEnd {
     let Plan { call, deadline, give_up, facts } = plan;
     let name = call.name();
-    let mut answer = Answer { tally: Some(account.called(&call, facts).await), account, log, meter };
+    let mut answer = Answer { tally: Some(account.called(&call, facts, &worker).await), account, log, meter };
     let (sink, mut events) = mpsc::channel(EVENTS);
     let mut invoked = pin!(worker.invoke(call, deadline, sink));
     let mut given_up = pin!(sleep(give_up));

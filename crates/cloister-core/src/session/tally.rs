@@ -1,7 +1,10 @@
 //! What is counted of one call for its receipt, and the receipt's payload.
 
 use super::account::{Account, millis};
+use super::worker::Worker;
 use crate::audit::Seen;
+use crate::backend::{Consumed, Provenance};
+use crate::command::ToolCall;
 use crate::error::Error;
 use crate::event::{Ended as How, Event, Execution, FileChange, Outcome, StateAfter};
 use crate::receipt::VERSION;
@@ -9,15 +12,40 @@ use serde_json::{Map, Value, json};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
-/// What has been counted so far.
-#[derive(Debug)]
-pub(super) struct Tally {
-    number: u64,
+/// What is known of a call when it begins.
+pub(super) struct Called {
+    /// Its number within the session.
+    pub(super) number: u64,
     pub(super) invocation: Option<String>,
-    tool: &'static str,
-    language: Option<&'static str>,
-    code: Option<String>,
+    pub(super) tool: &'static str,
+    pub(super) language: Option<&'static str>,
+    /// SHA-256 of the code or command.
+    pub(super) code: Option<String>,
+    /// What it is to write, for a call that writes files.
+    pub(super) files: Vec<Value>,
+    /// What its worker had used.
+    pub(super) since: Option<Measured>,
     pub(super) reaches: Reaches,
+}
+
+/// A worker that says of itself what it has used, for calls whose answer does not: those of browsers.
+pub(super) struct Measured {
+    worker: Worker,
+    before: Consumed,
+}
+
+impl Measured {
+    /// What the worker of a call has used before it.
+    pub(super) fn of(call: &ToolCall, worker: &Worker) -> Option<Self> {
+        let browses = matches!(call, ToolCall::Act { .. } | ToolCall::Perform { .. });
+        let before = browses.then(|| worker.consumed()).flatten()?;
+        Some(Self { worker: worker.clone(), before })
+    }
+}
+
+/// What has been counted so far.
+pub(super) struct Tally {
+    pub(super) called: Called,
     began: SystemTime,
     since: Instant,
     stdout: u64,
@@ -56,16 +84,9 @@ impl Ended<'_> {
 }
 
 impl Tally {
-    pub(super) fn new(
-        number: u64,
-        invocation: Option<String>,
-        tool: &'static str,
-        language: Option<&'static str>,
-        code: Option<String>,
-        reaches: Reaches,
-    ) -> Self {
+    pub(super) fn new(called: Called) -> Self {
         let (began, since) = (SystemTime::now(), Instant::now());
-        Self { number, invocation, tool, language, code, reaches, began, since, stdout: 0, stderr: 0 }
+        Self { called, began, since, stdout: 0, stderr: 0 }
     }
 
     /// Counts an event on its way to the answer.
@@ -79,8 +100,8 @@ impl Tally {
 
     /// What the receipt says.
     pub(super) fn payload(self, account: &Account, ended: Ended<'_>, seen: Seen) -> Map<String, Value> {
-        let Self { number, invocation, tool, language, code, reaches: _, began, since, stdout, stderr } =
-            self;
+        let Self { called, began, since, stdout, stderr } = self;
+        let Called { number, invocation, tool, language, code, files, since: measured, reaches: _ } = called;
         let mut to = Payload::default();
         to.put("version", VERSION);
         to.put("session", account.session().as_str());
@@ -91,6 +112,10 @@ impl Tally {
         to.maybe("code_sha256", code);
         to.put("tier", account.tier.as_str());
         to.put("image", account.image.as_str());
+        let provenance = account.provenance().cloned().unwrap_or_default();
+        let Provenance { image, artifact } = provenance;
+        to.measured("image_digest", image);
+        to.maybe("artifact_digest", artifact);
         let policy = account.policy();
         to.put("policy", json!({ "name": policy.name, "version": policy.version }));
         to.put("began_ms", millis(began.duration_since(UNIX_EPOCH).unwrap_or_default()));
@@ -103,7 +128,7 @@ impl Tally {
                 to.unmeasured(&["cpu_us", "memory_peak_bytes", "files", "bytes_read", "bytes_written"]);
             }
             Ended::Answered(Outcome::Executed(execution)) => to.execution(execution, stdout, stderr),
-            Ended::Answered(outcome) => to.other(outcome, wall),
+            Ended::Answered(outcome) => to.other(outcome, wall, files, measured),
         }
         let Seen { egress, omitted, denials } = seen;
         let egress: Vec<Value> = egress
@@ -175,25 +200,35 @@ impl Payload {
         self.put("stderr_bytes", stderr);
         self.put("files", files.iter().map(file).collect::<Vec<Value>>());
         self.put("files_truncated", *files_truncated);
-        // The session's storage is memory, which no kernel counts by bytes that pass.
-        self.unmeasured(&["bytes_read", "bytes_written"]);
+        self.measured("bytes_read", usage.read);
+        self.measured("bytes_written", usage.written);
     }
 
-    fn other(&mut self, outcome: &Outcome, wall: Duration) {
+    fn other(&mut self, outcome: &Outcome, wall: Duration, written: Vec<Value>, measured: Option<Measured>) {
         self.put("ended", if matches!(outcome, Outcome::Failed { .. }) { "failed" } else { "completed" });
         self.put("wall_us", micros(wall));
-        let (read, written) = match outcome {
-            Outcome::Files { files, .. } => (files.iter().map(|file| file.data.len() as u64).sum(), 0),
-            Outcome::Range { data, .. } => (data.len() as u64, 0),
-            Outcome::Written { files } => (0, files.iter().map(|(_, size)| *size).sum::<u64>()),
-            _ => (0, 0),
+        let bytes = match outcome {
+            Outcome::Files { files, .. } => Some((files.iter().map(|file| file.data.len() as u64).sum(), 0)),
+            Outcome::Range { data, .. } => Some((data.len() as u64, 0)),
+            Outcome::Written { files } => Some((0, files.iter().map(|(_, size)| *size).sum::<u64>())),
+            Outcome::Listing { .. } => Some((0, 0)),
+            // What a page, a task or a kept state has moved, nobody counts.
+            _ => None,
         };
-        self.put("bytes_read", read);
-        self.put("bytes_written", written);
+        let files = match outcome {
+            Outcome::Written { .. } => Some(written),
+            Outcome::Files { .. } | Outcome::Range { .. } | Outcome::Listing { .. } => Some(Vec::new()),
+            _ => None,
+        };
+        self.measured("files", files);
+        self.measured("bytes_read", bytes.map(|(read, _)| read));
+        self.measured("bytes_written", bytes.map(|(_, written)| written));
         if let Outcome::Failed { message } = outcome {
             self.put("error", message.as_str());
         }
-        self.unmeasured(&["cpu_us", "memory_peak_bytes"]);
+        let used = measured.and_then(|Measured { worker, before }| Some((before, worker.consumed()?)));
+        self.measured("cpu_us", used.map(|(before, after)| micros(after.cpu.saturating_sub(before.cpu))));
+        self.measured("memory_peak_bytes", used.map(|(_, after)| after.memory_peak));
     }
 
     fn finish(mut self) -> Map<String, Value> {

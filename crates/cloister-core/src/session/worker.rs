@@ -7,7 +7,9 @@
 
 use super::StartSession;
 use super::backends::Tier;
-use crate::backend::{EventSink, Interpreter, InterpreterSpec, InvokeError, StartError, StopReport};
+use crate::backend::{
+    Consumed, EventSink, Interpreter, InterpreterSpec, InvokeError, Provenance, StartError, StopReport,
+};
 use crate::browser::{ActionResult, Browser, BrowserError, BrowserSpec, StartBrowser};
 use crate::command::ToolCall;
 use crate::egress::EgressReport;
@@ -89,6 +91,20 @@ impl Worker {
         match self {
             Self::Code(interpreter) => interpreter.walls(),
             Self::Browser(browser) => browser.walls(),
+        }
+    }
+
+    pub(super) fn provenance(&self) -> Provenance {
+        match self {
+            Self::Code(interpreter) => interpreter.provenance(),
+            Self::Browser(browser) => browser.provenance(),
+        }
+    }
+
+    pub(super) fn consumed(&self) -> Option<Consumed> {
+        match self {
+            Self::Code(interpreter) => interpreter.consumed(),
+            Self::Browser(browser) => browser.consumed(),
         }
     }
 

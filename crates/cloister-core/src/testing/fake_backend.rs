@@ -51,6 +51,8 @@ pub(super) struct Counters {
     pub(super) runs: AtomicUsize,
     pub(super) most_at_once: AtomicUsize,
     pub(super) shutdowns: AtomicUsize,
+    /// What every worker says that it has used; without it they are not measured.
+    pub(super) cpu: Mutex<Option<Duration>>,
 }
 
 impl FakeBackend {
@@ -76,6 +78,11 @@ impl FakeBackend {
     /// Makes the next start fail like this; several pile up.
     pub fn fail_next_start(&self, error: StartError) {
         lock(&self.faults).push(error);
+    }
+
+    /// What every worker has used from now on, as a host would say that measures them.
+    pub fn set_cpu(&self, used: Duration) {
+        *lock(&self.counts.cpu) = Some(used);
     }
 
     /// How long starts take from now on.

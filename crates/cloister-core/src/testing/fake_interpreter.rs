@@ -3,7 +3,7 @@
 use super::fake_backend::Counters;
 use super::fake_history::History;
 use super::script::{self, Command};
-use crate::backend::{EventSink, Interpreter, InterpreterSpec, InvokeError, StopReport};
+use crate::backend::{Consumed, EventSink, Interpreter, InterpreterSpec, InvokeError, StopReport};
 use crate::command::{NewFile, ToolCall};
 use crate::error::{Error, Kind};
 use crate::event::{
@@ -60,7 +60,7 @@ pub(super) struct World {
 
 /// How a script came to its end.
 enum Halt {
-    Ran(Execution),
+    Ran(Box<Execution>),
     Died,
 }
 
@@ -137,7 +137,7 @@ impl FakeInterpreter {
         }
         self.running.fetch_sub(1, Ordering::SeqCst);
         match halt {
-            Halt::Ran(execution) => Ok(Outcome::Executed(execution)),
+            Halt::Ran(execution) => Ok(Outcome::Executed(*execution)),
             Halt::Died => {
                 self.finish("it died of `die`");
                 Err(InvokeError::WorkerGone { reason: "it died of `die`".into() })
@@ -166,8 +166,8 @@ impl FakeInterpreter {
                 }
             }
         }
-        done.usage = Usage { wall: began.elapsed(), cpu: None, memory_peak: None };
-        Halt::Ran(done)
+        done.usage = Usage { wall: began.elapsed(), ..Usage::default() };
+        Halt::Ran(Box::new(done))
     }
 
     /// Ignores the interrupt at the deadline; the kill comes after the grace and takes the state along.
@@ -456,6 +456,11 @@ impl Interpreter for FakeInterpreter {
         sleep(self.stop_delay).await;
         self.finish("it was stopped");
         StopReport::default()
+    }
+
+    fn consumed(&self) -> Option<Consumed> {
+        let cpu = (*lock(&self.counters.cpu))?;
+        Some(Consumed { cpu, memory_peak: 1 << 20 })
     }
 
     fn walls(&self) -> Vec<(String, String)> {

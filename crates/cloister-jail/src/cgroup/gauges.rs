@@ -54,14 +54,15 @@ impl Gauges {
         }
     }
 
+    /// CPU time and highest memory so far: the two that are asked for between calls as well.
+    pub fn consumed(&self) -> (Duration, u64) {
+        (Duration::from_nanos(self.cpu.read().saturating_mul(self.cpu_unit)), self.memory_peak.read())
+    }
+
     /// What has been used so far.
     pub fn usage(&self) -> Usage {
-        Usage {
-            cpu: Duration::from_nanos(self.cpu.read().saturating_mul(self.cpu_unit)),
-            memory_peak: self.memory_peak.read(),
-            oom_kills: self.oom_kills.read(),
-            pids_refused: self.pids_refused.read(),
-        }
+        let (cpu, memory_peak) = self.consumed();
+        Usage { cpu, memory_peak, oom_kills: self.oom_kills.read(), pids_refused: self.pids_refused.read() }
     }
 }
 

@@ -261,6 +261,23 @@ pub struct Report {
     pub files_truncated: bool,
     /// Duration in microseconds.
     pub wall_us: u64,
+    /// What else is known of it where it ran.
+    #[serde(default)]
+    pub used: Used,
+}
+
+/// What a call has used, as far as who carried it out can tell. What the server measures from outside is not in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Used {
+    /// Processor time in microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_us: Option<u64>,
+    /// Bytes read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read: Option<u64>,
+    /// Bytes written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<u64>,
 }
 
 /// Bytes of an exception's name and message in a report.

@@ -5,12 +5,13 @@
 //!                                └───────── done, or the worker died, at any stage ─────────▶ report
 //! ```
 
+use super::moved::Moved;
 use super::process;
 use super::snapshot::Snapshot;
 use super::worker::Worker;
 use crate::guest::cell::CellRequest;
 use crate::guest::frame;
-use crate::guest::message::{Ended, Report};
+use crate::guest::message::{Ended, Report, Used};
 use crate::plan::{Limits, Plan};
 use nix::unistd::Pid;
 use std::time::{Duration, Instant};
@@ -32,6 +33,15 @@ impl On {
             Self::Shell => "shell",
         }
     }
+}
+
+/// Since when a call's worker runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Since {
+    /// An earlier call, or the sandbox's start.
+    Before,
+    /// The call.
+    Now,
 }
 
 /// How far the call is.
@@ -69,6 +79,8 @@ pub(super) struct Call {
     pub(super) error: Option<(String, String)>,
     pub(super) traceback: Vec<u8>,
     before: Snapshot,
+    /// What its worker had moved when it began.
+    moved: Option<Moved>,
 }
 
 /// How long a kill may take before it is widened to every process of the sandbox.
@@ -98,7 +110,17 @@ impl Call {
             error: None,
             traceback: Vec::new(),
             before,
+            moved: None,
         }
+    }
+
+    /// Its worker runs: from here on, what that moves is the call's. One that was started for it has moved nothing, and cannot be looked
+    /// into before it has become its program.
+    pub(super) fn on_worker(&mut self, worker: &Worker, since: Since) {
+        self.moved = match since {
+            Since::Before => Moved::of(worker.pid),
+            Since::Now => Some(Moved::default()),
+        };
     }
 
     /// The worker takes requests: give it this one. False if the call has been interrupted before it could begin.
@@ -202,13 +224,25 @@ impl Call {
     }
 
     /// The report of a call whose worker has said that it is done. Whether it was interrupted is not for the worker to say.
-    pub(super) fn finish(self, status: &str, exit_code: i32, plan: &Plan) -> (String, Report, Vec<u8>) {
+    pub(super) fn finish(
+        self,
+        status: &str,
+        exit_code: i32,
+        worker: Option<&Worker>,
+        plan: &Plan,
+    ) -> (String, Report, Vec<u8>) {
         let ended = match (&self.stage, status) {
             (Stage::Interrupted(_) | Stage::Killed(_), _) => Ended::Interrupted,
             (_, "exit") => Ended::Exited,
             _ => Ended::Completed,
         };
-        self.report(ended, exit_code, false, plan)
+        let after = worker.and_then(|worker| Moved::of(worker.pid));
+        let moved = self.moved.zip(after).map(|(before, after)| after.since(before));
+        let (id, mut report, traceback) = self.report(ended, exit_code, false, plan);
+        if let Some(Moved { read, written }) = moved {
+            report.used = Used { read: Some(read), written: Some(written), ..report.used };
+        }
+        (id, report, traceback)
     }
 
     /// The report of a call whose worker has ended with `status`, by a signal or not.
@@ -251,6 +285,7 @@ impl Call {
             files,
             files_truncated,
             wall_us: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            used: Used::default(),
         };
         report.trim();
         (self.id, report, self.traceback)

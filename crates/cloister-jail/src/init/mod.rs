@@ -17,6 +17,7 @@ mod children;
 mod connection;
 mod events;
 mod files;
+mod moved;
 mod name;
 mod output;
 mod process;

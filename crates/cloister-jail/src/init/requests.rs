@@ -1,6 +1,6 @@
 //! What the server asks for: calls go to their worker, tasks to a program of their own, file tools are done at once.
 
-use super::call::{self, Call, On};
+use super::call::{self, Call, On, Since};
 use super::events::Init;
 use super::snapshot::Snapshot;
 use super::task::Task;
@@ -102,6 +102,7 @@ impl Init {
 
     fn begin(&mut self, id: String, on: On, deadline_ms: u64, request: Vec<u8>) {
         let snapshot = Snapshot::take(&self.plan.world.workspace);
+        let since = if self.workers.contains_key(on.key()) { Since::Before } else { Since::Now };
         let mut call = Call::new(id, on.clone(), deadline_ms, request, snapshot);
         // The server sends one at a time; a second one means that they disagree, and the first is what runs.
         let started = if self.call.is_some() {
@@ -115,10 +116,11 @@ impl Init {
             let (id, report, trace) = call.failed_to_start(why, &self.plan);
             return self.connection.send(&Reply::Executed { id, report }, &trace);
         }
-        if let Some(worker) = self.workers.get_mut(on.key())
-            && matches!(worker.link, Link::Shell { .. } | Link::Cell { ready: true, .. })
-        {
-            call.begin(worker);
+        if let Some(worker) = self.workers.get_mut(on.key()) {
+            call.on_worker(worker, since);
+            if matches!(worker.link, Link::Shell { .. } | Link::Cell { ready: true, .. }) {
+                call.begin(worker);
+            }
         }
         self.call = Some(call);
         self.forward_late(on.key());

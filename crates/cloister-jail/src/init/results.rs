@@ -137,7 +137,8 @@ impl Init {
             if let (Some(since), Some(worker)) = (call.interrupted_since(), self.workers.get(call.on.key())) {
                 super::process::kill_started_since(worker.pid, since, &self.leaders(Some(worker.pid)));
             }
-            let (id, report, traceback) = call.finish(status, exit_code, &self.plan);
+            let worker = self.workers.get(name);
+            let (id, report, traceback) = call.finish(status, exit_code, worker, &self.plan);
             self.connection.send(&Reply::Executed { id, report }, &traceback);
         }
     }

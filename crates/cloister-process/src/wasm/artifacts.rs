@@ -40,7 +40,16 @@ pub struct Workshop {
     folder: PathBuf,
     program: PathBuf,
     /// One is made at a time; those that have been checked.
-    checked: Mutex<BTreeMap<String, PathBuf>>,
+    checked: Mutex<BTreeMap<String, Root>>,
+}
+
+/// A root that has been checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Root {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// SHA-256 of the list of its files, with theirs: for receipts.
+    pub(crate) digest: String,
 }
 
 impl Workshop {
@@ -50,7 +59,7 @@ impl Workshop {
     }
 
     /// The root for an image, made if there is none. Blocking: compiling takes seconds, once.
-    pub(crate) fn root(&self, image: &str, image_root: &Path, digest: &str) -> Result<PathBuf, StartError> {
+    pub(crate) fn root(&self, image: &str, image_root: &Path, digest: &str) -> Result<Root, StartError> {
         let failed = |step: &'static str| {
             move |source: io::Error| StartError::Step { step: format!("{step} of the image {image}"), source }
         };
@@ -62,14 +71,18 @@ impl Workshop {
         self.private().map_err(failed("look at the folder for roots"))?;
         let place = self.folder.join(&key);
         let secret = self.secret().map_err(failed("read the secret that seals roots"))?;
-        if let Err(why) = check(&place, &secret) {
-            if place.exists() {
-                tracing::warn!(place = %place.display(), %why, "an engine's root does not match its seal; it is made anew");
-                fs::remove_dir_all(&place).map_err(failed("remove the old root"))?;
+        let digest = match check(&place, &secret) {
+            Ok(digest) => digest,
+            Err(why) => {
+                if place.exists() {
+                    tracing::warn!(place = %place.display(), %why, "an engine's root does not match its seal; it is made anew");
+                    fs::remove_dir_all(&place).map_err(failed("remove the old root"))?;
+                }
+                self.make(image_root, &place, &secret).map_err(failed("make the engine's root"))?;
+                check(&place, &secret).map_err(failed("read the engine's root"))?
             }
-            self.make(image_root, &place, &secret).map_err(failed("make the engine's root"))?;
-        }
-        let root = place.join("root");
+        };
+        let root = Root { path: place.join("root"), digest };
         self.prune(&place);
         checked.insert(key, root.clone());
         Ok(root)
@@ -185,7 +198,7 @@ impl Workshop {
             return Err(io::Error::other(said));
         }
         fs::set_permissions(new.join("root"), fs::Permissions::from_mode(0o755))?;
-        fs::write(new.join("seal"), seal(&new.join("root"), secret)?)?;
+        fs::write(new.join("seal"), seal(&listed(&new.join("root"))?, secret)?)?;
         match fs::rename(&new, place) {
             // Another server has made the same meanwhile.
             Err(_) if check(place, secret).is_ok() => fs::remove_dir_all(&new)?,
@@ -199,17 +212,18 @@ impl Workshop {
     }
 }
 
-/// Compares a root with its seal.
-fn check(place: &Path, secret: &[u8]) -> io::Result<()> {
+/// Compares a root with its seal; returns the digest of what is in it.
+fn check(place: &Path, secret: &[u8]) -> io::Result<String> {
     let kept = fs::read(place.join("seal"))?;
-    if seal(&place.join("root"), secret)? == kept {
-        return Ok(());
+    let list = listed(&place.join("root"))?;
+    if seal(&list, secret)? == kept {
+        return Ok(hex(&Sha256::digest(list.as_bytes())));
     }
     Err(io::Error::other("its files are not those that were sealed"))
 }
 
-/// The seal of a root: a keyed hash over the path, kind and content of everything in it.
-fn seal(root: &Path, secret: &[u8]) -> io::Result<Vec<u8>> {
+/// The path, kind and content of everything in a root.
+fn listed(root: &Path) -> io::Result<String> {
     let mut text = String::new();
     let mut folders = vec![root.to_owned()];
     let mut found = Vec::new();
@@ -236,8 +250,13 @@ fn seal(root: &Path, secret: &[u8]) -> io::Result<Vec<u8>> {
         // Neither can hold a line feed: they are our own.
         writeln!(text, "{} {what}", name.display()).map_err(io::Error::other)?;
     }
+    Ok(text)
+}
+
+/// The seal of a root: a keyed hash over the list of what is in it.
+fn seal(list: &str, secret: &[u8]) -> io::Result<Vec<u8>> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret).map_err(io::Error::other)?;
-    mac.update(text.as_bytes());
+    mac.update(list.as_bytes());
     Ok(mac.finalize().into_bytes().to_vec())
 }
 
@@ -282,11 +301,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let image = dir.path().join("image");
         fs::create_dir(&image).unwrap();
-        let root = workshop(dir.path()).root("i", &image, "digest").unwrap();
+        let root = workshop(dir.path()).root("i", &image, "digest").unwrap().path;
         assert!(root.join("python.cwasm").exists());
-        assert_eq!(workshop(dir.path()).root("i", &image, "digest").unwrap(), root);
+        assert_eq!(workshop(dir.path()).root("i", &image, "digest").unwrap().path, root);
         assert_eq!(calls(&image), 1, "another server finds it");
-        assert_ne!(workshop(dir.path()).root("i", &image, "other").unwrap(), root);
+        assert_ne!(workshop(dir.path()).root("i", &image, "other").unwrap().path, root);
         assert_eq!(calls(&image), 2);
     }
 
@@ -295,10 +314,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let image = dir.path().join("image");
         fs::create_dir(&image).unwrap();
-        let root = workshop(dir.path()).root("i", &image, "digest").unwrap();
+        let root = workshop(dir.path()).root("i", &image, "digest").unwrap().path;
         for change in ["python.cwasm", "another"] {
             fs::write(root.join(change), "evil").unwrap();
-            let again = workshop(dir.path()).root("i", &image, "digest").unwrap();
+            let again = workshop(dir.path()).root("i", &image, "digest").unwrap().path;
             assert_eq!(fs::read_to_string(again.join("python.cwasm")).unwrap(), "code\n");
             assert!(!again.join("another").exists());
         }
@@ -311,7 +330,7 @@ mod tests {
         let image = dir.path().join("image");
         fs::create_dir(&image).unwrap();
         let roots: Vec<PathBuf> =
-            (0..6).map(|n| workshop(dir.path()).root("i", &image, &n.to_string()).unwrap()).collect();
+            (0..6).map(|n| workshop(dir.path()).root("i", &image, &n.to_string()).unwrap().path).collect();
         assert!(roots.iter().all(|root| root.exists()), "all are in use");
         for (age, root) in roots.iter().enumerate() {
             let seal = fs::File::open(root.parent().unwrap().join("seal")).unwrap();
@@ -323,7 +342,7 @@ mod tests {
         fs::create_dir(&dead).unwrap();
         fs::create_dir(&young).unwrap();
         fs::File::open(&dead).unwrap().set_modified(SystemTime::now() - 2 * MAKING).unwrap();
-        let last = workshop(dir.path()).root("i", &image, "5").unwrap();
+        let last = workshop(dir.path()).root("i", &image, "5").unwrap().path;
         assert!(!dead.exists() && young.exists());
         let left: Vec<bool> = roots.iter().map(|root| root.exists()).collect();
         assert_eq!(left, [false, false, false, true, true, true]);

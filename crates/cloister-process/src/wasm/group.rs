@@ -138,7 +138,8 @@ impl Group {
             if image.wasm.is_none() {
                 return Err(bad("it has no [wasm]: choose another image, or another tier".into()));
             }
-            image.root = workshop.root(&name, &image.root, &image.digest)?;
+            let root = workshop.root(&name, &image.root, &image.digest)?;
+            (image.root, image.artifact) = (root.path, Some(root.digest));
             Ok(image)
         });
         let made = made.await.map_err(|e| StartError::Step {

@@ -4,7 +4,7 @@ use super::engine::Link;
 use crate::calls::{self, Peer};
 use async_trait::async_trait;
 use cloister_core::SandboxId;
-use cloister_core::backend::{EventSink, Interpreter, InvokeError, StopReport};
+use cloister_core::backend::{EventSink, Interpreter, InvokeError, Provenance, StopReport};
 use cloister_core::command::{Language, ToolCall};
 use cloister_core::lock::lock;
 use cloister_core::policy::Policy;
@@ -147,5 +147,9 @@ impl Interpreter for WasmInterpreter {
         walls.push(("engine".into(), engine.sandbox.id.to_string()));
         walls.extend(engine.facts.clone());
         walls
+    }
+
+    fn provenance(&self) -> Provenance {
+        self.link.engine.sandbox.provenance.clone()
     }
 }

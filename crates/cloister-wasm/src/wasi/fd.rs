@@ -56,6 +56,7 @@ impl Call<'_> {
                     self.wasi.view.read_at(fd, at, room)?
                 }
             };
+            self.wasi.moved.read += read as u64;
             self.pay(read)?;
             done += read;
             if read < length as usize || done == IO {
@@ -104,7 +105,12 @@ impl Call<'_> {
                 }
             };
             match written {
-                Ok(written) => done += written,
+                Ok(written) => {
+                    done += written;
+                    if target == Target::File {
+                        self.wasi.moved.written += written as u64;
+                    }
+                }
                 // What was written before is told; the next call meets the limit again, and tells that.
                 Err(_) if done > 0 => break,
                 Err(errno) => return Err(errno.into()),

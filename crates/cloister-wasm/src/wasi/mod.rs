@@ -101,6 +101,15 @@ impl Budget {
     }
 }
 
+/// Bytes of files that a guest has read and written, those that it shares with others included; neither output nor names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Read.
+    pub read: u64,
+    /// Written.
+    pub written: u64,
+}
+
 /// What the functions of one session work on.
 #[derive(Clone, Debug)]
 pub struct Wasi {
@@ -112,6 +121,8 @@ pub struct Wasi {
     pub env: Vec<Vec<u8>>,
     /// What it may still call. The engine fills it up before each call into the guest.
     pub budget: Budget,
+    /// What it has moved since the engine set this to zero.
+    pub moved: Moved,
     /// Nanoseconds that clocks are rounded down to; 1 for all the host has. A coarse clock tells a guest less about its neighbours.
     pub resolution: u64,
 }
@@ -119,7 +130,7 @@ pub struct Wasi {
 impl Wasi {
     /// A session without arguments and environment, with the host's clocks and the given budget.
     pub fn new(view: View, budget: Budget) -> Self {
-        Self { view, args: Vec::new(), env: Vec::new(), budget, resolution: 1 }
+        Self { view, args: Vec::new(), env: Vec::new(), budget, moved: Moved::default(), resolution: 1 }
     }
 }
 
