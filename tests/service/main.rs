@@ -21,5 +21,6 @@ mod mirror;
 mod packages;
 mod policies;
 mod programs;
+mod quotas;
 mod receipts;
 mod secrets;

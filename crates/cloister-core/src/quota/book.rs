@@ -105,7 +105,8 @@ impl Book {
         Meter { book: Arc::clone(self), who: who.clone(), began: Instant::now(), used: None }
     }
 
-    fn worked(&self, who: &Principal, cpu: Duration) {
+    /// Adds CPU time.
+    pub(crate) fn worked(&self, who: &Principal, cpu: Duration) {
         let now = self.now();
         let mut state = lock(&self.state);
         for account in state.both(who, &now) {

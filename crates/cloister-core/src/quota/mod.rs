@@ -12,11 +12,11 @@
 //! |---|---|---|
 //! | sessions | live sessions, those that start and stop included | from zero: no session survives one |
 //! | starts per minute | starts that were let in, within 60 s, whether or not they came up | from zero |
-//! | CPU time | calls that run code or commands, within 24 h | as it was, but for the last seconds before a crash |
+//! | CPU time | what sessions have used, within 24 h | as it was, but for the last seconds before a crash |
 //! | stored bytes | recordings, and what recordings that are being made may grow to | as it is on disk |
 //!
-//! A call is counted by what its processes used; where the tier cannot say, and where a call ends without a report, by the time
-//! that it took. A retry that finds the answer of the first attempt uses nothing.
+//! A sandbox with a group of its own is counted as a whole, with or without a call. Elsewhere a call is counted by what it reports;
+//! where the tier cannot say, and where a call ends without a report, by the time that it took. A retry that finds the answer of the first attempt uses nothing.
 
 mod account;
 mod book;

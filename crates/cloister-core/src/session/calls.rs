@@ -1,6 +1,7 @@
 //! One call, which its session's driver polls: hand it to the worker, move its events into the log, and never wait for ever.
 
 use super::account::{Account, CallFacts};
+use super::counted::CallMeter;
 use super::invocation::{Log, no_answer};
 use super::refusal;
 use super::tally::{Ended, Tally};
@@ -9,8 +10,7 @@ use crate::backend::InvokeError;
 use crate::browser::Step;
 use crate::command::ToolCall;
 use crate::error::Error;
-use crate::event::{Event, Outcome};
-use crate::quota::Meter;
+use crate::event::Event;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +49,7 @@ pub(super) async fn carry_out(
     worker: Worker,
     plan: Plan,
     log: Arc<Log>,
-    meter: Option<Meter>,
+    meter: Option<CallMeter>,
 ) -> CallEnd {
     let Plan { call, deadline, give_up, facts } = plan;
     let name = call.name();
@@ -96,7 +96,7 @@ struct Answer {
     /// Taken by the first end.
     tally: Option<Tally>,
     log: Arc<Log>,
-    meter: Option<Meter>,
+    meter: Option<CallMeter>,
 }
 
 /// The session has ended under the call, and its driver with it.
@@ -111,11 +111,8 @@ impl Drop for Answer {
 
 impl Answer {
     fn append(&mut self, event: Event) {
-        if let (Some(meter), Event::Done(outcome)) = (&mut self.meter, &event)
-            && let Outcome::Executed(execution) = outcome.as_ref()
-        {
-            // Where a tier cannot measure CPU time, a call counts by the time that it took.
-            meter.report(execution.usage.cpu.unwrap_or(execution.usage.wall));
+        if let Some(meter) = &mut self.meter {
+            meter.count(&event);
         }
         if let Some(tally) = &mut self.tally {
             tally.count(&event);

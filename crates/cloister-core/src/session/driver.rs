@@ -283,7 +283,7 @@ impl Driver {
         let (Some(call), Some(worker)) = (self.calls.get_mut(&id), &self.worker) else { return };
         let Some(plan) = call.plan.take() else { return };
         let (account, worker, log) = (Arc::clone(&self.account), worker.clone(), Arc::clone(&call.log));
-        let meter = self.counted.meter(&plan.call);
+        let meter = self.counted.meter(&plan.call, &worker);
         let call = AssertUnwindSafe(calls::carry_out(account, worker, plan, log, meter)).catch_unwind();
         self.running.push(Box::pin(async move {
             match call.await {
@@ -323,6 +323,7 @@ impl Driver {
             return;
         }
         self.account.ready(&worker);
+        self.counted.begin(&worker);
         records::bind_later(&self.store, &self.id, worker.sandbox());
         self.task(Duty::Watch, async move { Happened::WorkerExited(worker.exited().await) });
         // Published first: who hears that it is up may look at once.
@@ -372,6 +373,7 @@ impl Driver {
 
     fn take_down(&mut self, reason: EndReason) {
         let Some(worker) = self.worker.clone() else { return };
+        self.counted.catch_up(&worker);
         let (store, id, grace) = (Arc::clone(&self.store), self.id.clone(), self.policy.time.grace);
         let (cause, counted) = (self.record.cause.clone(), self.counted.clone());
         self.farewell = Some((worker.clone(), refusal::farewell(reason, cause.as_deref())));
@@ -425,6 +427,7 @@ impl Driver {
 
     fn clock(&mut self, now: Instant) {
         self.ledger.evict(now);
+        self.counted.look(self.worker.as_ref(), now);
         if now >= self.expires {
             self.end(EndReason::Expired, None);
         } else if now >= self.start_by && self.state.phase() == Phase::Starting {
@@ -436,7 +439,10 @@ impl Driver {
     fn next_wake(&self) -> Option<Instant> {
         match self.state.phase() {
             Phase::Starting => Some(self.expires.min(self.start_by)),
-            Phase::Ready => Some(self.ledger.next_eviction().map_or(self.expires, |at| at.min(self.expires))),
+            Phase::Ready => {
+                let due = [self.ledger.next_eviction(), self.counted.next_look()];
+                due.into_iter().flatten().chain([self.expires]).min()
+            }
             Phase::Abandoned(_) | Phase::Stopping(_) | Phase::Terminated(_) => None,
         }
     }

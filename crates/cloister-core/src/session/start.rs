@@ -224,6 +224,7 @@ impl Starter {
             desk: Arc::clone(self.backends.desk()),
             store: Arc::clone(&store),
             recordings: recorded.and_then(|_| self.backends.recordings()),
+            seen: Arc::default(),
         };
         Birth {
             record,

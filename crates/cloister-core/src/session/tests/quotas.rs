@@ -77,6 +77,30 @@ async fn every_call_counts_once_also_one_that_takes_its_worker_along_or_never_an
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_works_without_a_call_is_counted_once_and_what_was_used_before_the_session_is_not() {
+    let rig = limited(Limits { cpu: Some(Duration::from_secs(30)), ..Limits::default() });
+    let cpu = || used(&rig.manager, &rig.me, Quota::Cpu);
+    let uses = |seconds| rig.backend.set_cpu(Duration::from_secs(seconds));
+    uses(100);
+    let id = rig.start().await;
+    rig.run(&id, "sleep 5").await;
+    assert_eq!(cpu(), 0, "it was ready before, and sleeping costs nothing");
+    uses(107);
+    rig.run(&id, "print x").await;
+    assert_eq!(cpu(), 7, "a call's end counts what there is, its own or not");
+    uses(112);
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    assert_eq!(cpu(), 12, "nobody has called");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(cpu(), 12, "and it is counted once");
+    uses(131);
+    rig.stop(&id).await;
+    assert_eq!(cpu(), 31, "what it did until its stop");
+    let refused = rig.manager.start(&rig.me, request()).await.unwrap_err();
+    assert!(refused.message.contains("CPU time"), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn cpu_time_outlives_the_server_and_sessions_do_not() {
     let rig = limited(Limits { cpu: Some(Duration::from_secs(10)), ..Limits::default() });
     let id = rig.start().await;
