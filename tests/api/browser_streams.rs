@@ -1,6 +1,7 @@
 //! CDP over WebSockets: who is let in, what goes through, and how a connection ends.
 
 use crate::server::{Answer, BROWSER, Call, Server, Setup};
+use cloister_core::audit::{Action, Decision, Key, Outcome};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -254,6 +255,48 @@ async fn disabling_the_stream_closes_clients_and_refuses_new_ones_until_it_is_en
     server.set_stream(&id, "ENABLED").await;
     let mut client = Client::connect(&server, &id).await;
     client.ask(json!({ "id": 2 })).await;
+}
+
+#[tokio::test]
+async fn each_connection_is_on_record_with_who_had_it_and_why_it_ended_and_each_refusal_with_its_reason() {
+    let server = Server::new().await;
+    let id = server.browser_session().await;
+    let of = |action| server.audit.of(action);
+    let mut client = Client::connect(&server, &id).await;
+    client.ask(json!({ "id": 1 })).await;
+    let connected = of(Action::Connect).remove(0);
+    assert_eq!(connected.session.as_ref().unwrap().as_str(), id);
+    assert_eq!((connected.decision, connected.outcome), (Decision::Allowed, Outcome::Success));
+    assert_eq!(connected.actor.unwrap().principal.name, "local");
+    assert_eq!(connected.detail[&Key::Client], "driver");
+    assert!(connected.policy.is_some() && of(Action::Disconnect).is_empty());
+    drop(client);
+    until(|| of(Action::Disconnect).len() == 1).await;
+
+    let mut client = Client::connect(&server, &id).await;
+    client.ask(json!({ "id": 1 })).await;
+    server.set_stream(&id, "DISABLED").await;
+    client.closed().await;
+    refused(&upgrade(&server, &automation(&id)).send().await, 409, "ConflictException");
+    server.set_stream(&id, "ENABLED").await;
+    let unknown = format!("{}/devtools/page/NOBODY", automation(&id));
+    refused(&upgrade(&server, &unknown).send().await, 404, "ResourceNotFoundException");
+    let client = Client::connect(&server, &id).await;
+    server.stop_browser(&id).await;
+    until(|| of(Action::Disconnect).len() == 3).await;
+    drop(client);
+
+    let refusals: Vec<_> =
+        of(Action::Connect).into_iter().filter(|event| event.decision == Decision::Denied).collect();
+    let why = |n: usize| refusals[n].detail[&Key::Why].as_str().unwrap().to_owned();
+    assert_eq!(refusals.len(), 2, "{refusals:#?}");
+    assert!(why(0).contains("disabled") && refusals[0].outcome == Outcome::Failure);
+    assert_eq!(refusals[1].detail[&Key::Target], "NOBODY");
+    let ends: Vec<_> =
+        of(Action::Disconnect).iter().map(|event| event.detail[&Key::Reason].clone()).collect();
+    assert_eq!(ends, ["left", "closed", "closed"]);
+    let said = of(Action::Disconnect).remove(2).detail[&Key::Why].clone();
+    assert_eq!(said, "session ended: the session was stopped");
 }
 
 #[tokio::test]

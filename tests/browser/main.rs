@@ -27,3 +27,4 @@ mod jail_alive;
 mod jail_walls;
 mod recording;
 mod rules;
+mod streams_audit;

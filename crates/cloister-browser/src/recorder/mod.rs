@@ -104,11 +104,7 @@ impl Recorder {
         if method == "Page.screencastFrameAck" {
             return;
         }
-        let role = match role {
-            Role::Driver => "driver",
-            Role::Human => "human",
-            Role::Observer => "observer",
-        };
+        let role = role.name();
         let session = session.map(|session| cut(session, line::NAME));
         let method = cut(method, line::NAME);
         let members = json!({ "client": client, "role": role, "session": session, "method": method, "verdict": verdict });

@@ -29,8 +29,10 @@ pub enum Action {
     Call,
     /// A call is over; its receipt.
     Receipt,
-    /// A client was connected with a browser.
+    /// A client was connected with a browser, or was not let in.
     Connect,
+    /// A client's connection with a browser is over.
+    Disconnect,
     /// A connection of a session is over: where to, and how much.
     Egress,
     /// Something was refused.
@@ -61,7 +63,7 @@ pub enum Durability {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::ServerStart,
         Self::ServerStop,
         Self::LogRecovered,
@@ -73,6 +75,7 @@ impl Action {
         Self::Call,
         Self::Receipt,
         Self::Connect,
+        Self::Disconnect,
         Self::Egress,
         Self::Denied,
         Self::DenialsRepeated,
@@ -97,6 +100,7 @@ impl Action {
             Self::Call => "call",
             Self::Receipt => "receipt",
             Self::Connect => "connect",
+            Self::Disconnect => "disconnect",
             Self::Egress => "egress",
             Self::Denied => "denied",
             Self::DenialsRepeated => "denied.repeated",
@@ -126,6 +130,7 @@ impl Action {
             | Self::Call
             | Self::Receipt
             | Self::Connect
+            | Self::Disconnect
             | Self::Egress
             | Self::Denied
             | Self::DenialsRepeated
@@ -308,7 +313,13 @@ keys! {
     ImageDigest = "image_digest", Own;
     /// How long it may live or run, in milliseconds.
     Timeout = "timeout_ms", Own;
-    /// Why a session ended.
+    /// What kind of CDP client it is.
+    Client = "client", Own;
+    /// The page that a CDP client has as its root.
+    Target = "target", Untrusted;
+    /// How long a connection lasted, in milliseconds.
+    Lasted = "lasted_ms", Own;
+    /// Why a session or a connection ended.
     Reason = "reason", Own;
     /// What a worker died of.
     Cause = "cause", Untrusted;

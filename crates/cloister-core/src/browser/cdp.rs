@@ -22,6 +22,17 @@ pub enum Role {
     Observer,
 }
 
+impl Role {
+    /// Its word in recordings and in the audit log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Driver => "driver",
+            Self::Human => "human",
+            Self::Observer => "observer",
+        }
+    }
+}
+
 /// One CDP message, with the part of the budget that its bytes take for as long as it is somewhere.
 #[derive(Debug)]
 pub struct Text {

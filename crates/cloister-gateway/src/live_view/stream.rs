@@ -19,7 +19,6 @@ use axum::body::Body;
 use axum::extract::{Extension, Path, Request, State};
 use axum::http::Response;
 use cloister_core::browser::{Browser, CdpClient, StreamStatus, ToClient};
-use cloister_core::error::Error;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,13 +38,15 @@ pub(crate) async fn stream(
 ) -> Result<Response<Body>, NativeError> {
     let browser = control::browser(&gateway, &caller.principal, &path).await?;
     let socket = streams::websocket(&mut request.into_parts().0)?;
-    let client = browser.connect(role(access.rights), None).await.map_err(Error::from)?;
     let session = session_id(&path.1)?;
+    let role = role(access.rights);
+    let asking = streams::Asking::new(&gateway, &caller, &session, browser.as_ref(), role, None);
+    let client = asking.connect(browser.as_ref()).await?;
     let (told, who) = (gateway.clone(), caller.clone());
     let renew = move || held(&told, &who, &session, access.rights);
     let renewed = gateway.config().live_view_access / 2;
     let client = telling(client, browser, access, renewed, renew);
-    Ok(streams::serve(&gateway, &caller, socket, client))
+    Ok(streams::serve(&gateway, &caller, socket, client, asking))
 }
 
 /// The same client, which is also told about the session.

@@ -181,6 +181,7 @@ fn class(action: Action) -> (u32, u32) {
         | Action::Call
         | Action::Receipt
         | Action::Connect
+        | Action::Disconnect
         | Action::Denied
         | Action::DenialsRepeated
         | Action::WouldDeny

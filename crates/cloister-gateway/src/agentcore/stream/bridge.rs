@@ -9,6 +9,7 @@
 //! Both directions run at once: a client that only sends must still get its answers, or both sides wait for ever. Pongs
 //! are not waited for: a client that stands at a breakpoint is slow and not gone.
 
+use super::record::{Connected, Over};
 use super::websocket::{Broken, Came, PING, PONG, Reader, TEXT, Writer, code};
 use cloister_core::browser::{CdpClient, Held, Text, ToClient};
 use std::time::Duration;
@@ -31,11 +32,12 @@ enum End {
     Close(u16, String),
 }
 
-/// Serves one client.
+/// Serves one client, and puts on record why it is over.
 pub(super) async fn run<S>(
     socket: S,
     client: CdpClient,
     cut: impl Future<Output = (u16, &'static str)> + Send,
+    record: &mut Connected,
 ) where
     S: AsyncRead + AsyncWrite + Send,
 {
@@ -57,11 +59,17 @@ pub(super) async fn run<S>(
     };
     // Disconnects: what the client has changed in the browser is undone now and not when it has read its farewell.
     drop((to_browser, from_browser));
+    let over = match &end {
+        End::Left | End::Close(code::NORMAL, _) => Over::Left,
+        End::Ended => Over::Ended,
+        End::Close(..) => Over::Closed,
+    };
     let (code, reason) = match end {
-        End::Left => return,
+        End::Left => return record.over(over, String::new()),
         End::Ended => (code::AWAY, "the browser session has ended".to_owned()),
         End::Close(code, reason) => (code, reason),
     };
+    record.over(over, reason.clone());
     let farewell = async {
         // Whoever sends a large message reads nothing until it is sent, so both at once.
         let told = writer.close(code, &reason);

@@ -20,9 +20,11 @@ mod bridge;
 mod endpoints;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
+mod record;
 mod websocket;
 
 pub(crate) use endpoints::Endpoints;
+pub(crate) use record::Asking;
 pub(crate) use websocket::Upgrade;
 
 use super::identifier;
@@ -127,8 +129,11 @@ pub(super) async fn answer(
         _ => error,
     })?;
     match what {
-        What::Root => upgrade(gateway, caller, &mut parts, browser.as_ref(), None).await,
-        What::Page(target) => upgrade(gateway, caller, &mut parts, browser.as_ref(), Some(target)).await,
+        What::Root | What::Page(_) => {
+            let target = if let What::Page(target) = what { Some(target) } else { None };
+            let asking = Asking::new(gateway, caller, &id, browser.as_ref(), Role::Driver, target);
+            upgrade(gateway, caller, &mut parts, browser.as_ref(), asking).await
+        }
         What::Version => {
             Ok(version(&browser, &Endpoints::of(gateway.config(), &parts.headers, caller, key, &id)?))
         }
@@ -149,15 +154,14 @@ async fn upgrade(
     caller: &Caller,
     parts: &mut Parts,
     browser: &dyn Browser,
-    target: Option<&str>,
+    asking: Asking,
 ) -> Result<Response<Body>, Refusal> {
     let socket = websocket(parts)?;
-    let client = browser.connect(Role::Driver, target.map(str::to_owned)).await.map_err(|error| {
-        let error = Error::from(error);
+    let client = asking.connect(browser).await.map_err(|error| {
         // The only thing of a connection that a client chooses is its target.
         if error.kind == Kind::Validation { not_found(&error.message) } else { error }
     })?;
-    Ok(serve(gateway, caller, socket, client))
+    Ok(serve(gateway, caller, socket, client, asking))
 }
 
 /// The WebSocket that a request asks for; refused before anything is connected if it asks for none.
@@ -177,6 +181,7 @@ pub(crate) fn serve(
     caller: &Caller,
     socket: Upgrade,
     client: CdpClient,
+    asking: Asking,
 ) -> Response<Body> {
     let (drained, revoked) = (gateway.drained(), gateway.revoked(caller));
     let cut = async move {
@@ -186,10 +191,11 @@ pub(crate) fn serve(
         }
     };
     let response = websocket::switched(&socket);
+    let mut record = asking.accepted();
     tokio::spawn(async move {
         // The client's part comes first: without one nobody hears of the browser, and the client is dropped.
         match socket.connection.await {
-            Ok(connection) => bridge::run(TokioIo::new(connection), client, cut).await,
+            Ok(connection) => bridge::run(TokioIo::new(connection), client, cut, &mut record).await,
             Err(error) => tracing::debug!(%error, "a connection broke before it was a WebSocket"),
         }
     });
