@@ -6,6 +6,7 @@
     reason = "helpers of tests: a failure in one is a failed test"
 )]
 
+mod allowed;
 mod attacks;
 mod container;
 mod contract_files;

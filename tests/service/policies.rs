@@ -183,3 +183,28 @@ fn there_is_nothing_to_reload_where_no_server_runs() {
     let Some(setup) = Setup::new() else { return };
     assert_eq!(setup.reload().0, 125);
 }
+
+#[test]
+fn a_session_that_its_request_has_narrowed_reads_the_narrowed_numbers() {
+    let Some(setup) = Setup::new() else { return };
+    let ceiling = setup.path("small.toml");
+    setup
+        .config(&format!("[interpreters.mine]\npolicy = \"mine\"\n[tenants.local]\nceiling = {ceiling:?}\n"));
+    let server = setup.serve(1);
+    let asked = json!({ "interpreter": "mine", "policy": { "resources": { "memory": "300MiB" }, "languages": { "shell": false } } });
+    let answer = server.request("POST", "/v1/sessions", &[], Some(asked));
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let id = answer.json()["id"].as_str().unwrap().to_owned();
+    let code = "import json, os\nprint(open(os.environ['CLOISTER_ALLOWED'][:-2] + 'json').read())";
+    let told = |id: &str| -> Value {
+        serde_json::from_str(server.python(id, code).json()["stdout"].as_str().unwrap()).unwrap()
+    };
+    let narrowed = told(&id);
+    assert_eq!(narrowed["limits"]["memory_bytes"], 300 << 20, "{narrowed}");
+    assert_eq!(narrowed["shell"], false);
+    let others = told(&server.session_of("mine"));
+    assert_eq!(others["limits"]["memory_bytes"], 2u64 << 30, "{others}");
+    // What the records say of the policy is what the session reads.
+    let version = server.detail(&id)["policy"]["version"].clone();
+    assert!(version.is_null() || version == narrowed["policy"]["version"], "{version}");
+}

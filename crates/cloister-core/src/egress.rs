@@ -21,6 +21,21 @@ pub struct Provisions {
     /// A certificate (PEM) of an authority that they trust beside those of the image.
     pub trust: Option<String>,
 }
+    /// Secrets that they may use, as far as they may know them.
+    pub secrets: Vec<LentSecret>,
+    /// Programs on the server's own machine that they may reach through the proxy: `localhost:8000`.
+    pub loopback: Vec<String>,
+}
+
+/// What a session may know of a secret that it may use: not its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LentSecret {
+    /// Its name, which is also the variable that holds the placeholder.
+    pub name: String,
+    /// The hosts that get it.
+    pub hosts: Vec<String>,
+    /// The header that the proxy sets by itself; without one, the placeholder becomes the value in any header.
+    pub header: Option<String>,
 
 /// Serves the egress listeners of sandboxes.
 pub trait EgressFactory: Send + Sync {

@@ -20,6 +20,8 @@ pub const SANDBOX_IDS: std::ops::Range<u32> = FIRST_SANDBOX_ID..FIRST_SANDBOX_ID
 pub const PROXY_PORT: u16 = 3128;
 /// The bundle of certificates of every image.
 pub const TRUSTED: &str = "/etc/ssl/certs/ca-certificates.crt";
+/// The folder in which a sandbox finds what it is told of itself. Below /run, which is empty in every image.
+pub const NOTICES: &str = "/run/cloister";
 
 /// One sandbox.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -149,6 +151,10 @@ pub struct World {
     pub env: Vec<(String, String)>,
     /// A certificate (PEM) that is added to the image's bundle, as this sandbox sees it.
     pub trust: Option<String>,
+    /// Files that the guest can read and never change, by their names in [`NOTICES`]. Where nothing can be mounted, whoever gives the
+    /// order has laid them (`setup/container.rs`), and this is empty.
+    #[serde(default)]
+    pub notices: Vec<(String, String)>,
 }
 
 /// Limits that init enforces or sets.

@@ -3,7 +3,7 @@
 //! Each function does one call and turns its result into an [`Errno`]; none keeps a pointer beyond the call.
 #![expect(
     unsafe_code,
-    reason = "raw system calls: clone3, mount_setattr, capset, close_range, seccomp, prctl have no safe wrapper"
+    reason = "raw system calls: clone3, mount_setattr, open_tree, capset, close_range, seccomp, prctl have no safe wrapper"
 )]
 
 use nix::errno::Errno;
@@ -96,6 +96,33 @@ pub(crate) fn mount_setattr(path: &str, set: u64, recursive: bool) -> Result<(),
             flags,
             &raw const attr,
             size_of::<MountAttr>(),
+        )
+    })?;
+    Ok(())
+}
+
+/// A mount of the folder `path` that is attached nowhere yet, as `mount --bind` would make it.
+pub(crate) fn clone_mount(path: &str) -> Result<OwnedFd, Errno> {
+    let path = CString::new(path).map_err(|_| Errno::EINVAL)?;
+    let flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC;
+    // SAFETY: path outlives the call.
+    let fd = check(unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) })?;
+    // SAFETY: the kernel has just created this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+/// Attaches such a mount at the folder `path`.
+pub(crate) fn attach_mount(mount: &OwnedFd, path: &str) -> Result<(), Errno> {
+    let path = CString::new(path).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: both paths outlive the call; the empty one means the descriptor itself.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            libc::MOVE_MOUNT_F_EMPTY_PATH,
         )
     })?;
     Ok(())

@@ -9,6 +9,7 @@
 //! INVARIANT: no path, header or log format is taken from a guest; what a guest says arrives as content of its own call.
 #![forbid(unsafe_code)]
 
+mod allowed;
 mod backend;
 mod browser;
 mod calls;

@@ -1,5 +1,6 @@
 //! Policy and image to a plan: pure, and complete before anything happens.
 
+use crate::allowed;
 use crate::image::Image;
 use crate::wasm::WASM_TIER;
 use cloister_core::egress::Provisions;
@@ -7,15 +8,19 @@ use cloister_core::policy::{
     Filesystem, Isolation, Languages, NetworkMode, Output, Policy, Resources, StartMode, Time, Wall,
 };
 use cloister_jail::plan::{
-    BrowserProgram, EngineProgram, Jail, Limits, PROXY_PORT, Plan, Programs, TRUSTED, VERSION, World,
+    BrowserProgram, EngineProgram, Jail, Limits, NOTICES, PROXY_PORT, Plan, Programs, TRUSTED, VERSION, World,
 };
 use cloister_jail::setup::container;
 use std::time::Duration;
 
 /// Background commands at once per session.
 const TASKS: u32 = 16;
+/// The tier of policies whose sessions are processes that run code.
+pub(crate) const PROCESS_TIER: &str = "process";
 /// The tier of policies whose sessions are browsers.
 pub(crate) const BROWSER_TIER: &str = "browser";
+/// Directory for shared memory, where a sandbox has mounts of its own.
+pub(crate) const SHARED: &str = "/dev/shm";
 /// Home directory; a mount point of every image.
 const HOME: &str = "/home/agent";
 
@@ -53,6 +58,16 @@ impl Places {
     pub(crate) fn home(&self) -> &str {
         &self.home
     }
+
+    /// Whether they are mounts of the sandbox's own.
+    pub(crate) fn mounted(&self) -> bool {
+        self.tmp == "/tmp"
+    }
+
+    /// The places in which the session may write.
+    pub(crate) fn writable(&self) -> [&str; 3] {
+        [&self.workspace, &self.home, &self.tmp]
+    }
 }
 
 /// Where a session's writable places are, as the guest names them.
@@ -61,19 +76,27 @@ pub(crate) struct Places {
     workspace: String,
     home: String,
     tmp: String,
+    /// Where it finds what it is told of itself.
+    notices: String,
 }
 
 impl Places {
     /// Mounted in the usual places, or, where nothing can be mounted, directories of the session's own.
     pub(crate) fn of(jail: Jail, sandbox: &str, workspace: &str) -> Self {
         match jail {
-            Jail::Namespaces => Self { workspace: workspace.into(), home: HOME.into(), tmp: "/tmp".into() },
+            Jail::Namespaces => Self {
+                workspace: workspace.into(),
+                home: HOME.into(),
+                tmp: "/tmp".into(),
+                notices: NOTICES.into(),
+            },
             Jail::Container => {
                 let own = container::storage(sandbox);
                 Self {
                     workspace: format!("{own}/workspace"),
                     home: format!("{own}/home"),
                     tmp: format!("{own}/tmp"),
+                    notices: container::notices(sandbox),
                 }
             }
         }
@@ -83,8 +106,9 @@ impl Places {
 /// The places in which a session may write, as its programs name them; everything else is read-only, or not there. (Where nothing can
 /// be mounted they are directories of the session's own, under other names.)
 pub fn writable(policy: &Policy) -> [String; 4] {
-    let Places { workspace, home, tmp } = Places::of(Jail::Namespaces, "", &policy.filesystem.workspace);
-    [workspace, home, tmp, "/dev/shm".to_owned()]
+    let places = Places::of(Jail::Namespaces, "", &policy.filesystem.workspace);
+    let [workspace, home, tmp] = places.writable().map(str::to_owned);
+    [workspace, home, tmp, SHARED.to_owned()]
 }
 
 /// The plan of one sandbox.
@@ -138,6 +162,12 @@ pub(crate) fn lower(policy: &Policy, image: &Image, filters: Vec<Vec<u64>>, who:
             storage_inodes: *inodes,
             storage_exec: *exec,
             env: environment(image, policy, &places, &provisions),
+            // A browser's pages read no files, and an engine hands its sessions theirs; a container's are laid by `maker.rs`.
+            notices: if tier == PROCESS_TIER && jail == Jail::Namespaces {
+                allowed::notices(policy, image, &places, &provisions)
+            } else {
+                Vec::new()
+            },
             trust: provisions.trust,
             workspace: places.workspace,
             home: places.home,
@@ -211,6 +241,9 @@ pub(crate) fn environment(
     // Read by the image's pip, which explains a missing network in a sentence instead of failing on a name that does not resolve.
     env.insert("CLOISTER_NETWORK".into(), policy.network.mode.name().into());
     env.insert("CLOISTER_POLICY".into(), policy.name.clone());
+    if policy.tier != BROWSER_TIER {
+        env.insert("CLOISTER_ALLOWED".into(), format!("{}/{}", places.notices, allowed::TEXT));
+    }
     if places.home != HOME {
         // The image's variables name the usual home: caches, tools that pip and npm install.
         for value in env.values_mut() {

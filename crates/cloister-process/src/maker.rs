@@ -6,6 +6,7 @@
 //!
 //! Every step leaves what it has made in [`Remains`], which takes it down unless it ends up in a [`Sandbox`].
 
+use crate::allowed;
 use crate::backend::ProcessConfig;
 use crate::control::{Control, End};
 use crate::ids::{Ids, Outer};
@@ -23,6 +24,7 @@ use crate::zygote::{Zygote, Zygotes};
 use cloister_core::SandboxId;
 use cloister_core::backend::{Provenance, StartError};
 use cloister_core::browser::Proxies;
+use cloister_core::egress::Provisions;
 use cloister_core::policy::{Policy, StartMode, Wall};
 use cloister_jail::cgroup::{self, Group};
 use cloister_jail::plan::{Jail, Order, Plan, Started};
@@ -186,7 +188,8 @@ impl Maker {
         let birth = self.birth(jail)?;
         let mut remains = Remains::default();
         let listener = self.intend(&birth, image, &mut remains)?;
-        let doors = self.furnish(&birth, policy, image, &mut remains)?;
+        let provisions = self.config.egress.provisions(policy);
+        let doors = self.furnish(&birth, policy, image, &provisions, &mut remains)?;
         let identity = Identity {
             sandbox: birth.name.clone(),
             nonce: birth.nonce.clone(),
@@ -197,7 +200,7 @@ impl Maker {
             warm: zygote.is_some(),
             orphan: self.config.orphan,
             jail,
-            provisions: self.config.egress.provisions(policy),
+            provisions,
         };
         let plan = lower::lower(policy, image, filters, identity);
         #[cfg(debug_assertions)]
@@ -246,6 +249,7 @@ impl Maker {
         birth: &Birth,
         policy: &Policy,
         image: &Image,
+        provisions: &Provisions,
         remains: &mut Remains,
     ) -> Result<Vec<OwnedFd>, StartError> {
         remains.group = self.group(policy, birth.id.as_str())?;
@@ -254,7 +258,9 @@ impl Maker {
             let (root, sandbox) = (image.root.clone(), birth.name.clone());
             let launcher = Arc::clone(&self.launcher);
             remains.lodging = Some(Lodging { root, sandbox, uid, gid, launcher });
-            container::prepare(&image.root, &birth.name, uid, gid)
+            let places = Places::of(birth.jail, &birth.name, &policy.filesystem.workspace);
+            let told = allowed::notices(policy, image, &places, provisions);
+            container::prepare(&image.root, &birth.name, (uid, gid), &told)
                 .map_err(|e| step(&e.step, e.errno.into()))?;
         }
         let doors = remains.group.as_ref().map_or(Ok(Vec::new()), Group::doors);

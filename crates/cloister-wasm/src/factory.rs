@@ -21,6 +21,7 @@ use crate::ticker::Ticker;
 use crate::view::{Base, Config, Limits, View};
 use crate::wasi::Wasi;
 use cloister_jail::guest::engine::{EngineOrder, Room, Terms};
+use cloister_jail::plan::NOTICES;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
@@ -110,11 +111,12 @@ impl Factory {
         let first = std::fs::read(artifacts.memory).map_err(system("read the first memory"))?;
         let library = Mapped::open(artifacts.library).map_err(system("map the library"))?;
         let base = Base::open(Arc::new(library)).map_err(|e| FactoryError::Interpreter(e.to_string()))?;
+        let notices = Base::of_files(&begin.notices).map_err(|e| FactoryError::Interpreter(e.to_string()))?;
         let mut linker = Linker::new(&engine);
         link::define(&mut linker)?;
         let pre = linker.instantiate_pre(&module)?;
         let config = Config {
-            mounts: vec![(LIB.into(), Arc::new(base))],
+            mounts: vec![(LIB.into(), Arc::new(base)), (NOTICES.into(), Arc::new(notices))],
             writable: vec![begin.workspace.clone(), begin.home.clone(), TMP.into()],
             workspace: begin.workspace.clone(),
             limits: Limits { bytes: 1 << 20, inodes: 256, file_bytes: 1 << 20, open_files: 64 },
@@ -350,13 +352,17 @@ pub struct Begin {
     pub workspace: String,
     /// Their home.
     pub home: String,
+    /// What they are told of themselves: names and texts.
+    pub notices: Vec<(String, String)>,
 }
 
 impl Begin {
     /// Takes it out of the first order.
     pub fn of(order: EngineOrder) -> Option<Self> {
         match order {
-            EngineOrder::Begin { room, env, workspace, home } => Some(Self { room, env, workspace, home }),
+            EngineOrder::Begin { room, env, workspace, home, notices } => {
+                Some(Self { room, env, workspace, home, notices })
+            }
             _ => None,
         }
     }

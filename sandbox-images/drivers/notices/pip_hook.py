@@ -18,10 +18,12 @@ def _cloister_notice():
     if any(os.path.exists(word) and (os.sep in word or word.endswith((".whl", ".gz", ".zip"))) for word in named):
         return
     policy = os.environ.get("CLOISTER_POLICY", "?")
+    allowed = os.environ.get("CLOISTER_ALLOWED", "")
+    where = f" What is allowed: {allowed}." if allowed else ""
     sys.stderr.write(
         f"ERROR: pip {command}: this session has no network (cloister policy {policy!r}, rule network.mode = \"none\"), so "
         "nothing can be downloaded. What is installed already: pip list. To install more, ask the operator for an interpreter "
-        "whose policy allows package downloads, or upload wheels and use pip install --no-index FILE.\n")
+        "whose policy allows package downloads, or upload wheels and use pip install --no-index FILE.{where}\n")
     sys.exit(1)
 
 

@@ -12,7 +12,7 @@ const POSTURE: &str = include_str!("../guests/posture.py");
 const NAMESPACES: [&str; 7] = ["user", "pid", "mnt", "net", "ipc", "uts", "cgroup"];
 
 /// Variables of guest programs: the image's (`image.toml`), and those that the server sets.
-const ENVIRONMENT: [&str; 11] = [
+const ENVIRONMENT: [&str; 12] = [
     "HOME",
     "USER",
     "LOGNAME",
@@ -20,6 +20,7 @@ const ENVIRONMENT: [&str; 11] = [
     "TMPDIR",
     "CLOISTER_NETWORK",
     "CLOISTER_POLICY",
+    "CLOISTER_ALLOWED",
     "PATH",
     "LANG",
     "TZ",

@@ -23,6 +23,8 @@ pub enum EngineOrder {
         workspace: String,
         /// Their home directory.
         home: String,
+        /// Files that they can read and never change, by their names in [`crate::plan::NOTICES`].
+        notices: Vec<(String, String)>,
     },
     /// Make a session. Comes with the session's socket.
     Open {

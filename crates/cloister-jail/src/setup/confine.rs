@@ -1,5 +1,6 @@
 //! The last walls: privileges that can never come back, Landlock, and the system call filter.
 
+use super::container;
 use crate::plan::{Jail, Plan};
 use crate::spawn::Step;
 use crate::sys;
@@ -58,10 +59,11 @@ fn landlock(plan: &Plan) -> Result<(), Step> {
     // Truncate is part of `> /dev/null`.
     let touch = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::ReadDir | AccessFs::Truncate;
     let world = &plan.world;
+    let notices = container::notices(&plan.sandbox);
     let shared = match plan.jail {
         Jail::Namespaces => vec![("/", look), ("/dev/shm", all), ("/proc", touch)],
         // Not all of "/": the storage of other sessions lies below it.
-        Jail::Container => ["/usr", "/etc", "/opt"].map(|place| (place, look)).to_vec(),
+        Jail::Container => ["/usr", "/etc", "/opt", &notices].map(|place| (place, look)).to_vec(),
     };
     let own = [
         (world.workspace.as_str(), all),

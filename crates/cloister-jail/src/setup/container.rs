@@ -35,8 +35,19 @@ pub fn storage(sandbox: &str) -> String {
     format!("/{SESSIONS}/{sandbox}")
 }
 
-/// Makes the devices of the image's root and the storage of `sandbox`, owned by `uid`. For the server, before the order. Needs root.
-pub fn prepare(root: &Path, sandbox: &str, uid: u32, gid: u32) -> Result<(), Step> {
+/// Where a session finds what it is told of itself.
+pub fn notices(sandbox: &str) -> String {
+    format!("{}/cloister", storage(sandbox))
+}
+
+/// Makes the devices of the image's root and the storage of `sandbox`, owned by `uid`, with `told` for it to read. For the server, before
+/// the order. Needs root.
+pub fn prepare(
+    root: &Path,
+    sandbox: &str,
+    (uid, gid): (u32, u32),
+    told: &[(String, String)],
+) -> Result<(), Step> {
     let failed = |what: String| move |e: std::io::Error| Step { step: what, errno: errno_of(&e) };
     for (name, minor) in DEVICES {
         let path = root.join("dev").join(name);
@@ -57,12 +68,26 @@ pub fn prepare(root: &Path, sandbox: &str, uid: u32, gid: u32) -> Result<(), Ste
     fs::set_permissions(&sessions, std::os::unix::fs::PermissionsExt::from_mode(0o711))
         .map_err(failed(format!("set the mode of {}", sessions.display())))?;
     let own = sessions.join(sandbox);
-    for dir in [own.clone(), own.join("workspace"), own.join("home"), own.join("tmp")] {
+    let notices = own.join("cloister");
+    // Root's: what lies directly in it, the notices too, can be neither moved nor replaced by its user, who may only pass through.
+    for (dir, owner, mode) in [
+        (&own, 0, 0o710),
+        (&own.join("workspace"), uid, 0o700),
+        (&own.join("home"), uid, 0o700),
+        (&own.join("tmp"), uid, 0o700),
+        (&notices, 0, 0o750),
+    ] {
         fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&dir)
-            .and_then(|()| chown(&dir, Some(uid), Some(gid)))
+            .mode(mode)
+            .create(dir)
+            .and_then(|()| chown(dir, Some(owner), Some(gid)))
             .map_err(failed(format!("create {}", dir.display())))?;
+    }
+    for (name, text) in told {
+        let path = notices.join(name);
+        fs::write(&path, text)
+            .and_then(|()| fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o444)))
+            .map_err(failed(format!("write {}", path.display())))?;
     }
     Ok(())
 }

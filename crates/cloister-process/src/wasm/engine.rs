@@ -7,6 +7,7 @@
 
 use super::backend::EngineRoom;
 use super::terms;
+use crate::allowed;
 use crate::control::{Control, End};
 use crate::image::Image;
 use crate::lower::{self, Places};
@@ -99,6 +100,7 @@ impl Engine {
         let around = Arc::new(terms::around(policy, room));
         let places = Places::of(Jail::Namespaces, "", &policy.filesystem.workspace);
         let env = lower::environment(&image, policy, &places, &Provisions::default());
+        let notices = allowed::notices(policy, &image, &places, &Provisions::default());
         let name = image.name.clone();
         let sandbox = maker.make_from(around, image).await?;
         sandbox.control.set_ttl(LIFE).await.map_err(failed("set the engine's life"))?;
@@ -123,6 +125,7 @@ impl Engine {
             env,
             workspace: places.workspace().to_owned(),
             home: places.home().to_owned(),
+            notices,
         };
         let began = timeout(GREETING, engine.begin(&begin)).await;
         let ready = match began.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {

@@ -86,6 +86,11 @@ impl Base {
         pack::pack(directory)
     }
 
+    /// A base of these files and nothing else: name and text.
+    pub fn of_files(files: &[(String, String)]) -> Result<Self, BaseError> {
+        Self::open(Arc::new(pack::files(files)?))
+    }
+
     /// Packs a directory and opens the result.
     pub fn from_dir(directory: &Path) -> Result<Self, BaseError> {
         Self::open(Arc::new(pack::pack(directory)?))

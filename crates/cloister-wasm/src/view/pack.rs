@@ -1,4 +1,4 @@
-//! Packs a directory of the host into the archive of a base, when an image is built.
+//! Packs a directory of the host into the archive of a base, when an image is built, or a few texts when an engine begins.
 
 use super::base::{BaseError, DIRECTORY, ENTRY, FILE, HEAD, MAGIC, NODE, SYMLINK};
 use std::collections::VecDeque;
@@ -22,6 +22,21 @@ pub(super) fn pack(directory: &Path) -> Result<Vec<u8>, BaseError> {
     packing.add(directory.to_path_buf(), 0)?;
     while let Some((path, number)) = packing.waiting.pop_front() {
         packing.fill(&path, number)?;
+    }
+    packing.finish()
+}
+
+/// One folder with these files, which are of no date.
+pub(super) fn files(files: &[(String, String)]) -> Result<Vec<u8>, BaseError> {
+    let mut packing = Packing::default();
+    packing.nodes.push([u64::from(DIRECTORY), 0, 0, 0, files.len() as u64]);
+    let mut sorted: Vec<_> = files.iter().collect();
+    sorted.sort();
+    for (name, text) in sorted {
+        let number = packing.nodes.len();
+        packing.nodes.push([u64::from(FILE), 0, 0, packing.data.len() as u64, text.len() as u64]);
+        packing.enter(name.as_bytes(), number)?;
+        packing.data.extend(text.as_bytes());
     }
     packing.finish()
 }
@@ -66,15 +81,21 @@ impl Packing {
         let first = (self.entries.len() / ENTRY) as u64;
         for name in &names {
             let child = self.add(path.join(name), number)?;
-            for value in [self.names.len(), name.len(), child] {
-                let value = u32::try_from(value).map_err(|_| BaseError::TooLarge)?;
-                self.entries.extend(value.to_le_bytes());
-            }
-            self.names.extend(name.as_bytes());
+            self.enter(name.as_bytes(), child)?;
         }
         if let Some(node) = self.nodes.get_mut(number) {
             (node[3], node[4]) = (first, names.len() as u64);
         }
+        Ok(())
+    }
+
+    /// Adds an entry to the directory whose entries are being written.
+    fn enter(&mut self, name: &[u8], child: usize) -> Result<(), BaseError> {
+        for value in [self.names.len(), name.len(), child] {
+            let value = u32::try_from(value).map_err(|_| BaseError::TooLarge)?;
+            self.entries.extend(value.to_le_bytes());
+        }
+        self.names.extend(name);
         Ok(())
     }
 

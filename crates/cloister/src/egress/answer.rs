@@ -256,6 +256,11 @@ impl Answer {
         self.body.push_str(&format!("Denial: {id}\n"));
     }
 
+    /// Says where the session can read what is allowed.
+    pub(crate) fn point(&mut self, path: &str) {
+        self.body.push_str(&format!("What is allowed: {path} in the session.\n"));
+    }
+
     /// What was refused, if a rule was the reason, as opposed to a mishap on the way.
     pub(crate) fn as_refused(&self) -> Option<&Refused> {
         self.refused.as_deref()

@@ -10,6 +10,7 @@ use super::packages::Index;
 use super::relay::{IDLE, ReadHeadError, Relay, read_head};
 use super::secrets::{self, Lent};
 use cloister_core::policy::NetworkMode;
+use cloister_jail::plan::NOTICES;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) journal: Journal,
     pub(crate) dialer: Dialer,
     pub(crate) mode: NetworkMode,
+    /// Whether what is allowed lies in the session for its code to read.
+    pub(crate) told: bool,
     pub(crate) meter: Meter,
     /// The secrets that its requests may carry.
     pub(crate) lent: Option<Lent>,
@@ -39,6 +42,9 @@ impl Shared {
             self.meter.refused(refused.to.as_ref());
             let id = self.journal.refused(refused);
             answer.name(&id);
+            if self.told {
+                answer.point(&format!("{NOTICES}/allowed.md"));
+            }
         }
     }
 }

@@ -83,6 +83,11 @@ impl Loopback {
         texts.iter().map(|text| Target::resolve(text, &lookup)).collect::<Result<_, _>>().map(Self)
     }
 
+    /// The targets as they were named.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.0.iter().map(|target| target.to.to_string()).collect()
+    }
+
     /// Refuses targets that are this server's own listener.
     pub(crate) fn check_listener(&self, listener: SocketAddr) -> Result<(), LoopbackError> {
         let ours = canonical(listener.ip());

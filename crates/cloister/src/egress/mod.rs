@@ -33,7 +33,8 @@ use cloister_core::SandboxId;
 use cloister_core::audit::Desk;
 use cloister_core::browser::Proxies;
 use cloister_core::egress::{EgressCounters, EgressFactory, EgressHandle, HostUse, Provisions};
-use cloister_core::policy::{Network, Policy};
+use cloister_core::policy::{Network, NetworkMode, Policy};
+use cloister_core::session::SessionKind;
 use connection::Shared;
 use dial::{Dialer, Resolve, SystemResolver};
 use journal::Journal;
@@ -97,7 +98,13 @@ impl EgressFactory for EgressProxy {
         let mut env = packages::variables(policy);
         let lent = self.secrets.lend(policy);
         env.extend(lent.iter().flat_map(Lent::variables));
-        Provisions { env, trust: lent.map(|lent| lent.trust().to_owned()) }
+        let has_network = policy.network.mode != NetworkMode::None;
+        Provisions {
+            env,
+            secrets: lent.as_ref().map(Lent::describe).unwrap_or_default(),
+            loopback: if has_network { self.loopback.names() } else { Vec::new() },
+            trust: lent.map(|lent| lent.trust().to_owned()),
+        }
     }
 
     fn serve(
@@ -129,6 +136,7 @@ impl EgressFactory for EgressProxy {
                 resolver: Arc::clone(&self.resolver),
             },
             mode: network.mode,
+            told: policy.kind() == SessionKind::Code,
             meter: Meter::new(network),
             lent: self.secrets.lend(policy),
             index: self.mirrors.index(policy),

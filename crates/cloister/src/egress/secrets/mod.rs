@@ -25,6 +25,7 @@ use super::host::{Host, parse_name};
 use super::rules::Pattern;
 use crate::tls::{TlsError, client_config};
 use cloister_core::lock::lock;
+use cloister_core::egress::LentSecret;
 use cloister_core::policy::{NetworkMode, Policy};
 use mint::Mint;
 use serde::Deserialize;
@@ -144,6 +145,8 @@ pub(crate) struct Secret {
     source: Source,
     hosts: Vec<Place>,
     inject: Inject,
+    /// The same as they were written.
+    listed: Vec<String>,
     seen: Mutex<Vec<Value>>,
 }
 
@@ -194,6 +197,7 @@ impl Secret {
             source,
             hosts: hosts.iter().map(|text| place(text)).collect::<Result<_, _>>()?,
             inject,
+            listed: hosts.clone(),
             seen: Mutex::default(),
         };
         // A secret that cannot be read is found at the start and not by the session that needs it.
@@ -353,6 +357,20 @@ impl Lent {
     /// The certificate of the authority that speaks for bound hosts.
     pub(crate) fn trust(&self) -> &str {
         self.ways.mint.pem()
+    /// What a session may know of them.
+    pub(crate) fn describe(&self) -> Vec<LentSecret> {
+        let header = |secret: &Secret| match &secret.inject {
+            Inject::Header { name, .. } => Some(name.clone()),
+            Inject::Placeholder => None,
+        };
+        let describe = |secret: &Arc<Secret>| LentSecret {
+            name: secret.name.clone(),
+            hosts: secret.listed.clone(),
+            header: header(secret),
+        };
+        self.secrets.iter().map(describe).collect()
+    }
+
     }
 
     /// Whether connections to this host are opened here.
