@@ -249,3 +249,103 @@ fn a_bound_host_whose_certificate_is_not_good_gets_nothing() {
     assert!(said.contains("its TLS cannot be verified"), "{said}");
     assert!(far.asked().is_empty());
 }
+
+/// Every file below `folder`.
+fn files_of(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().flatten();
+    let below = |entry: std::fs::DirEntry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => files_of(&entry.path()),
+        Ok(kind) if kind.is_file() => vec![entry.path()],
+        _ => Vec::new(),
+    };
+    entries.flat_map(below).collect()
+}
+
+#[test]
+fn a_value_that_a_foreign_host_gives_away_is_in_no_answer_no_log_and_no_record() {
+    let Some(place) = Place::new() else { return };
+    let (authority, folder) = (TestAuthority::new(), tempfile::tempdir().unwrap());
+    let (far, other) = (Far::tls(&authority, echo), Far::tls(&authority, echo));
+    // No secret is bound to it, so that the proxy does not look into what it says.
+    let leak = Far::tls(&authority, |_| answer("200 OK", "text/plain", VALUE.as_bytes()));
+    let server = lending_beside(&place, folder.path(), &authority, &far, &other, &[&leak]);
+    let id = server.session_of("local");
+    let fetch = format!(
+        "import subprocess\nvalue = subprocess.run(['curl', '-sSk', 'https://{}/'], capture_output=True, text=True).stdout\nlen(value)",
+        leak.address
+    );
+    assert_eq!(server.value(&id, &fetch), VALUE.len().to_string(), "the session has it");
+    let stars = "*".repeat(VALUE.len());
+    let mut said = String::new();
+    for (what, code) in [
+        ("standard output", "print('before', value, 'after')"),
+        ("standard error", "import sys\nprint('before', value, 'after', file=sys.stderr)"),
+        ("the value", "'before ' + value"),
+        (
+            "a display",
+            "class Shown:\n    def _repr_html_(self): return '<b>' + value + '</b>'\ndisplay(Shown())",
+        ),
+        ("an exception", "raise ValueError(value)"),
+        (
+            "a traceback",
+            "try:\n    raise KeyError('x' + value)\nexcept KeyError as e:\n    raise RuntimeError('no') from e",
+        ),
+        ("JSON", "import json\nprint(json.dumps({'key': value}))"),
+        ("base64", "import base64\nprint('x', base64.b64encode(('me:' + value).encode()).decode())"),
+        ("an address", "import urllib.parse\nprint(urllib.parse.quote(value, safe=''))"),
+        (
+            "a name",
+            "import base64\nopen(value.replace('/', '') + '.txt', 'w').close()\nopen('leak.txt', 'w').write('x' * 50 + value + 'y' * 50)",
+        ),
+    ] {
+        let answer = server.python(&id, code).text();
+        clean(&answer);
+        assert!(answer.contains("****") || what == "a name", "{what}: {answer}");
+        said += &answer;
+    }
+    // In pieces, each of which is an event of its own.
+    let slowly = "import sys, time\nfor c in 'before ' + value + ' after':\n    sys.stdout.write(c)\n    sys.stdout.flush()\n    time.sleep(0.01)";
+    let path = format!("/v1/sessions/{id}/invoke");
+    let streamed = server.request("POST", &path, &[], Some(json!({ "code": slowly, "stream": true }))).text();
+    let texts: String = streamed
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .filter_map(|data| serde_json::from_str::<serde_json::Value>(data).ok())
+        .filter_map(|data| data["text"].as_str().map(str::to_owned))
+        .collect();
+    assert_eq!(texts, format!("before {stars} after"), "{streamed}");
+    assert!(
+        streamed.matches("event: stdout").count() > 5,
+        "what cannot be a value is not held back: {streamed}"
+    );
+
+    // What ends in the middle of a value comes out whole.
+    let half = server.python(&id, "print(value[:10], end='')").json();
+    assert_eq!(half["stdout"], &VALUE[..10], "{half}");
+
+    // Files, also in parts, and background commands.
+    let file = format!("/v1/sessions/{id}/files/leak.txt");
+    let whole = server.request("GET", &file, &[], None).text();
+    assert_eq!(whole, format!("{}{stars}{}", "x".repeat(50), "y".repeat(50)));
+    let part = server.request("GET", &file, &[("Range", "bytes=40-63")], None).text();
+    assert_eq!(part, format!("{}{}", "x".repeat(10), &stars[..14]), "a part of a value");
+    let tasks = format!("/v1/sessions/{id}/tasks");
+    let task = server.request("POST", &tasks, &[], Some(json!({ "command": "cat leak.txt" }))).json();
+    let task = format!("{tasks}/{}", task["id"].as_str().unwrap_or_default());
+    cloister_tests::host::settled(|| {
+        let shown = server.request("GET", &task, &[], None).text();
+        clean(&shown);
+        if shown.contains(&stars) { Ok(()) } else { Err(shown) }
+    });
+    let listing = server.request("GET", &format!("/v1/sessions/{id}/files"), &[], None).text();
+    clean(&listing);
+    clean(&said);
+
+    // Nothing of it is on the disk: records, receipts, the audit log.
+    server.stop(&id);
+    assert!(server.terminate().success());
+    for path in files_of(place.path()) {
+        let bytes = std::fs::read(&path).unwrap();
+        assert!(!bytes.windows(VALUE.len()).any(|w| w == VALUE.as_bytes()), "{}", path.display());
+    }
+}

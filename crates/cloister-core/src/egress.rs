@@ -12,6 +12,7 @@ use crate::id::SandboxId;
 use crate::policy::Policy;
 use std::io;
 use std::net::TcpListener;
+use std::sync::Arc;
 
 /// What the programs of a sandbox are given so that they use its way out as the policy means it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,7 +21,6 @@ pub struct Provisions {
     pub env: Vec<(String, String)>,
     /// A certificate (PEM) of an authority that they trust beside those of the image.
     pub trust: Option<String>,
-}
     /// Secrets that they may use, as far as they may know them.
     pub secrets: Vec<LentSecret>,
     /// Programs on the server's own machine that they may reach through the proxy: `localhost:8000`.
@@ -36,6 +36,7 @@ pub struct LentSecret {
     pub hosts: Vec<String>,
     /// The header that the proxy sets by itself; without one, the placeholder becomes the value in any header.
     pub header: Option<String>,
+}
 
 /// Serves the egress listeners of sandboxes.
 pub trait EgressFactory: Send + Sync {
@@ -59,12 +60,28 @@ pub trait EgressFactory: Send + Sync {
     ) -> io::Result<Box<dyn EgressHandle>>;
 }
 
+/// Knows the values of the secrets that a session may use, to keep them out of what the session says.
+pub trait Redaction: Send + Sync {
+    /// Puts asterisks over every value in content that is whole. Lengths stay true.
+    fn mask(&self, content: &mut [u8]);
+    /// The same for a part of a file: also over what its borders have cut off a value.
+    fn mask_part(&self, part: &mut [u8]);
+    /// The same for a stream that goes on: takes its next bytes, and gives what can be passed on. What may be the beginning of a value
+    /// stays in `held` until more is known.
+    fn pass(&self, held: &mut Vec<u8>, next: &[u8]) -> Vec<u8>;
+}
+
 /// A served listener. Dropping it closes the listener and every connection that came through it.
 pub trait EgressHandle: Send + Sync {
     /// What has passed so far.
     fn counters(&self) -> EgressCounters;
     /// The same by host, the one with most bytes first. Bounded: what a session does beyond a few hundred hosts is one entry.
     fn hosts(&self) -> Vec<HostUse>;
+
+    /// What keeps values of secrets out of the session's output; `None` for a session without secrets, which pays nothing for it.
+    fn redaction(&self) -> Option<Arc<dyn Redaction>> {
+        None
+    }
 
     /// Both, as the native door shows them.
     fn report(&self) -> EgressReport {

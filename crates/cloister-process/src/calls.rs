@@ -1,9 +1,11 @@
 //! Calls become requests on a control channel, replies become events: the same for a sandbox's init and for a session of an engine.
 
 use crate::control::{Control, Message};
+use crate::redact::Redact;
 use crate::translate;
 use cloister_core::backend::{EventSink, InvokeError};
 use cloister_core::command::{Language, ToolCall};
+use cloister_core::egress::Redaction;
 use cloister_core::error::{Error, Kind};
 use cloister_core::event::{Event, FileBody, Outcome, PathFailure, bytes_text};
 use cloister_core::policy::Policy;
@@ -11,6 +13,7 @@ use cloister_jail::cgroup::Usage;
 use cloister_jail::guest::frame::CONTROL;
 use cloister_jail::guest::message::{Reply, Request, ToolResult, WriteFile};
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
@@ -29,6 +32,8 @@ pub(crate) struct Peer<'a> {
     pub(crate) gone: &'a watch::Receiver<Option<String>>,
     /// What it has used, where the host measures that.
     pub(crate) usage: &'a (dyn Fn() -> Option<Usage> + Sync),
+    /// What keeps values of secrets out of the answer; `None` without secrets.
+    pub(crate) redaction: Option<&'a Arc<dyn Redaction>>,
 }
 
 /// Resolves when the channel has ended, with the reason.
@@ -61,9 +66,17 @@ impl Peer<'_> {
             io::ErrorKind::InvalidInput => too_large(),
             _ => self.gone(),
         })?;
-        let outcome = self.pump(&mut replies, before, events).await;
+        let mut redact = self.redaction.map(|values| Redact::new(Arc::clone(values)));
+        let outcome = self.pump(&mut replies, before, redact.as_mut(), events).await;
         self.control.forget(&id);
-        let _: Result<(), _> = events.send(translate::done(outcome?)).await;
+        let mut outcome = outcome?;
+        if let Some(redact) = &mut redact {
+            for event in redact.rest() {
+                let _: Result<(), _> = events.send(event).await;
+            }
+            outcome = redact.outcome(outcome);
+        }
+        let _: Result<(), _> = events.send(translate::done(outcome)).await;
         Ok(())
     }
 
@@ -77,6 +90,7 @@ impl Peer<'_> {
         &self,
         replies: &mut mpsc::Receiver<Message>,
         before: Option<Usage>,
+        mut redact: Option<&mut Redact>,
         events: &EventSink,
     ) -> Result<Outcome, InvokeError> {
         let mut files = Vec::new();
@@ -115,6 +129,11 @@ impl Peer<'_> {
                 }
                 Reply::Hello { .. } | Reply::Warmed | Reply::ResidentEnded { .. } => continue,
             };
+            let event = match redact.as_mut() {
+                Some(redact) => redact.event(event),
+                None => Some(event),
+            };
+            let Some(event) = event else { continue };
             // Nobody listening is no reason to stop: a call goes on when its client has left.
             let _: Result<(), _> = events.send(event).await;
         }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use cloister_core::SandboxId;
 use cloister_core::backend::{Consumed, EventSink, Interpreter, InvokeError, Provenance, StopReport};
 use cloister_core::command::ToolCall;
-use cloister_core::egress::EgressReport;
+use cloister_core::egress::{EgressReport, Redaction};
 use cloister_core::policy::Policy;
 use cloister_jail::guest::message::Request;
 use std::io;
@@ -17,11 +17,13 @@ use std::time::Duration;
 pub(crate) struct ProcessInterpreter {
     sandbox: Sandbox,
     policy: Arc<Policy>,
+    redaction: Option<Arc<dyn Redaction>>,
 }
 
 impl ProcessInterpreter {
     pub(crate) fn new(sandbox: Sandbox, policy: Arc<Policy>) -> Self {
-        Self { sandbox, policy }
+        let redaction = sandbox.redaction();
+        Self { sandbox, policy, redaction }
     }
 
     /// Sets what is left of the sandbox's life.
@@ -49,8 +51,13 @@ impl Interpreter for ProcessInterpreter {
         }
         let sandbox = &self.sandbox;
         let usage = || sandbox.usage();
-        let peer =
-            Peer { control: &sandbox.control, policy: &self.policy, gone: &sandbox.gone, usage: &usage };
+        let peer = Peer {
+            control: &sandbox.control,
+            policy: &self.policy,
+            gone: &sandbox.gone,
+            usage: &usage,
+            redaction: self.redaction.as_ref(),
+        };
         peer.carry_out(call, deadline, &events).await
     }
 

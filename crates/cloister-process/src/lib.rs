@@ -25,6 +25,7 @@ mod orders;
 mod pool;
 mod precedence;
 mod reconcile;
+mod redact;
 mod remains;
 mod report;
 mod sandbox;

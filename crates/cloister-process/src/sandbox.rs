@@ -4,7 +4,7 @@ use crate::control::Control;
 use crate::remains::Remains;
 use cloister_core::SandboxId;
 use cloister_core::backend::{Consumed, Provenance, StopReport};
-use cloister_core::egress::EgressReport;
+use cloister_core::egress::{EgressReport, Redaction};
 use cloister_core::lock::lock;
 use cloister_jail::cgroup::{Gauges, Usage};
 use std::os::fd::OwnedFd;
@@ -42,6 +42,12 @@ impl Sandbox {
     pub(crate) fn init(&self) -> Option<i32> {
         let remains = lock(&self.remains);
         cloister_jail::pid_of(remains.as_ref()?.pidfd.as_ref()?)
+    }
+
+    /// What keeps values of secrets out of what it says; `None` if it may use none.
+    pub(crate) fn redaction(&self) -> Option<Arc<dyn Redaction>> {
+        let remains = lock(&self.remains);
+        remains.as_ref()?.egress.as_ref()?.redaction()
     }
 
     /// What has gone through its way out, if it has one.

@@ -111,7 +111,9 @@ impl Interpreter for WasmInterpreter {
         // The engine's group measures all of its sessions together, which says nothing about one.
         let usage = || None;
         let Link { control, gone, .. } = &self.link;
-        Peer { control, policy: &self.policy, gone, usage: &usage }.carry_out(call, deadline, &events).await
+        Peer { control, policy: &self.policy, gone, usage: &usage, redaction: None }
+            .carry_out(call, deadline, &events)
+            .await
     }
 
     async fn interrupt(&self) {

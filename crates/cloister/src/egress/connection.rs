@@ -30,7 +30,7 @@ pub(crate) struct Shared {
     pub(crate) told: bool,
     pub(crate) meter: Meter,
     /// The secrets that its requests may carry.
-    pub(crate) lent: Option<Lent>,
+    pub(crate) lent: Option<Arc<Lent>>,
     /// The package index that it has.
     pub(crate) index: Option<Index>,
 }

@@ -32,7 +32,7 @@ use answer::Answer;
 use cloister_core::SandboxId;
 use cloister_core::audit::Desk;
 use cloister_core::browser::Proxies;
-use cloister_core::egress::{EgressCounters, EgressFactory, EgressHandle, HostUse, Provisions};
+use cloister_core::egress::{EgressCounters, EgressFactory, EgressHandle, HostUse, Provisions, Redaction};
 use cloister_core::policy::{Network, NetworkMode, Policy};
 use cloister_core::session::SessionKind;
 use connection::Shared;
@@ -138,7 +138,7 @@ impl EgressFactory for EgressProxy {
             mode: network.mode,
             told: policy.kind() == SessionKind::Code,
             meter: Meter::new(network),
-            lent: self.secrets.lend(policy),
+            lent: self.secrets.lend(policy).map(Arc::new),
             index: self.mirrors.index(policy),
         });
         let slots = usize::try_from(network.connections).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
@@ -160,6 +160,11 @@ impl EgressHandle for Served {
 
     fn hosts(&self) -> Vec<HostUse> {
         self.shared.meter.hosts()
+    }
+
+    fn redaction(&self) -> Option<Arc<dyn Redaction>> {
+        let lent = self.shared.lent.clone();
+        lent.map(|lent| lent as Arc<dyn Redaction>)
     }
 }
 

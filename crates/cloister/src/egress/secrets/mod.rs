@@ -13,6 +13,7 @@
 mod intercept;
 mod mint;
 mod question;
+mod redact;
 mod scrub;
 mod substitute;
 #[cfg(test)]
@@ -24,8 +25,8 @@ pub(crate) use substitute::mentions_placeholder;
 use super::host::{Host, parse_name};
 use super::rules::Pattern;
 use crate::tls::{TlsError, client_config};
-use cloister_core::lock::lock;
 use cloister_core::egress::LentSecret;
+use cloister_core::lock::lock;
 use cloister_core::policy::{NetworkMode, Policy};
 use mint::Mint;
 use serde::Deserialize;
@@ -144,9 +145,9 @@ pub(crate) struct Secret {
     placeholder: String,
     source: Source,
     hosts: Vec<Place>,
-    inject: Inject,
     /// The same as they were written.
     listed: Vec<String>,
+    inject: Inject,
     seen: Mutex<Vec<Value>>,
 }
 
@@ -196,8 +197,8 @@ impl Secret {
             placeholder: format!("{PREFIX}{name}-{random}"),
             source,
             hosts: hosts.iter().map(|text| place(text)).collect::<Result<_, _>>()?,
-            inject,
             listed: hosts.clone(),
+            inject,
             seen: Mutex::default(),
         };
         // A secret that cannot be read is found at the start and not by the session that needs it.
@@ -338,7 +339,7 @@ impl Secrets {
             self.all.iter().filter(|(name, _)| named(name)).map(|(_, secret)| Arc::clone(secret)).collect();
         let ways =
             self.ways.clone().filter(|_| !secrets.is_empty() && policy.network.mode != NetworkMode::None)?;
-        Some(Lent { secrets, ways })
+        Some(Lent { secrets, ways, known: redact::Known::default() })
     }
 }
 
@@ -346,6 +347,8 @@ impl Secrets {
 pub(crate) struct Lent {
     secrets: Vec<Arc<Secret>>,
     ways: Ways,
+    /// Values that its sessions must not say.
+    known: redact::Known,
 }
 
 impl Lent {
@@ -354,9 +357,6 @@ impl Lent {
         self.secrets.iter().map(|secret| (secret.name.clone(), secret.placeholder.clone())).collect()
     }
 
-    /// The certificate of the authority that speaks for bound hosts.
-    pub(crate) fn trust(&self) -> &str {
-        self.ways.mint.pem()
     /// What a session may know of them.
     pub(crate) fn describe(&self) -> Vec<LentSecret> {
         let header = |secret: &Secret| match &secret.inject {
@@ -371,6 +371,9 @@ impl Lent {
         self.secrets.iter().map(describe).collect()
     }
 
+    /// The certificate of the authority that speaks for bound hosts.
+    pub(crate) fn trust(&self) -> &str {
+        self.ways.mint.pem()
     }
 
     /// Whether connections to this host are opened here.

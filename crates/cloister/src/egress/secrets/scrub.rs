@@ -10,8 +10,11 @@ use memchr::memmem::Finder;
 
 /// A spelling of fewer bytes would be found everywhere.
 const SHORTEST: usize = 8;
+/// Fewest bytes at the border of a part that are taken for a piece of a value: fewer would be found everywhere, and files changed for it.
+const BORDER: usize = 6;
 
 /// What is looked for.
+#[derive(Default)]
 pub(super) struct Patterns {
     /// The longest first: one may be part of another.
     finders: Vec<Finder<'static>>,
@@ -40,10 +43,45 @@ impl Patterns {
         found
     }
 
+    /// Masks every pattern, and at the borders what may be the rest or the beginning of one.
+    pub(super) fn mask_part(&self, bytes: &mut [u8]) {
+        self.mask(bytes);
+        let needles = || self.finders.iter().map(Finder::needle);
+        let cut = |n: usize, at_end: bool| {
+            needles().any(|needle| {
+                let (first, last) =
+                    (needle.get(..n), needle.len().checked_sub(n).and_then(|at| needle.get(at..)));
+                if at_end {
+                    first.is_some_and(|first| bytes.ends_with(first))
+                } else {
+                    last.is_some_and(|last| bytes.starts_with(last))
+                }
+            })
+        };
+        let longest = self.longest().saturating_sub(1).min(bytes.len());
+        let found = |at_end| (BORDER..=longest).rev().find(|n| cut(*n, at_end)).unwrap_or(0);
+        let (head, tail) = (found(false), found(true));
+        let length = bytes.len();
+        bytes[..head].fill(b'*');
+        bytes[length - tail..].fill(b'*');
+    }
+
+    /// The next bytes of a stream: what can be passed on, while what may be the beginning of a pattern stays in `held`. And whether there
+    /// was one.
+    pub(super) fn pass(&self, held: &mut Vec<u8>, next: &[u8]) -> (Vec<u8>, bool) {
+        held.extend_from_slice(next);
+        let found = self.mask(held);
+        let rest = held.split_off(self.open_end(held));
+        (std::mem::replace(held, rest), found)
+    }
+
+    fn longest(&self) -> usize {
+        self.finders.first().map_or(0, |finder| finder.needle().len())
+    }
+
     /// Where the end of `bytes` begins that may be the beginning of a pattern.
     fn open_end(&self, bytes: &[u8]) -> usize {
-        let longest = self.finders.first().map_or(0, |finder| finder.needle().len());
-        let from = bytes.len().saturating_sub(longest.saturating_sub(1));
+        let from = bytes.len().saturating_sub(self.longest().saturating_sub(1));
         let begins = |at: &usize| self.finders.iter().any(|f| f.needle().starts_with(&bytes[*at..]));
         (from..bytes.len()).find(begins).unwrap_or(bytes.len())
     }
@@ -63,10 +101,9 @@ impl<'a> Scrubber<'a> {
 
     /// What can be passed on after these bytes.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<u8> {
-        self.held.extend_from_slice(bytes);
-        self.found |= self.patterns.mask(&mut self.held);
-        let rest = self.held.split_off(self.patterns.open_end(&self.held));
-        std::mem::replace(&mut self.held, rest)
+        let (out, found) = self.patterns.pass(&mut self.held, bytes);
+        self.found |= found;
+        out
     }
 
     /// What is left at the end of the stream.
@@ -169,6 +206,25 @@ mod tests {
         assert_eq!(scrubber.push(b"and s3cr"), b"and ");
         assert_eq!(scrubber.push(b"et\n"), b"s3cret\n");
         assert!(!scrubber.found());
+    }
+
+    #[test]
+    fn parts_of_a_file_do_not_show_what_their_borders_have_cut_off() {
+        let text = format!("before {VALUE} after");
+        let at = text.find(VALUE).unwrap();
+        for cut in at + BORDER..=at + VALUE.len() - BORDER {
+            let (mut first, mut second) = (text.as_bytes()[..cut].to_vec(), text.as_bytes()[cut..].to_vec());
+            patterns().mask_part(&mut first);
+            patterns().mask_part(&mut second);
+            let whole = String::from_utf8([first, second].concat()).unwrap();
+            assert_eq!(whole, format!("before {} after", "*".repeat(VALUE.len())), "cut at {cut}");
+        }
+        // Fewer bytes than that stay what they are, and so does what only looks alike.
+        let mut short = VALUE.as_bytes()[..BORDER - 1].to_vec();
+        patterns().mask_part(&mut short);
+        assert_eq!(short, &VALUE.as_bytes()[..BORDER - 1]);
+        let mut none = Vec::new();
+        patterns().mask_part(&mut none);
     }
 
     #[test]
