@@ -13,6 +13,7 @@ use cloister_tests::{host, needs, server};
 mod audit;
 mod crashes;
 mod denials;
+mod downloads;
 mod egress;
 mod keys;
 mod lent;

@@ -40,7 +40,7 @@ pub fn programs(url: &str) -> Vec<(&'static str, String)> {
 }
 
 /// Lets the programs of a session trust the test's authority, as an image with a site's authority does for all.
-fn trust(server: &Server, id: &str, authority: &TestAuthority) -> String {
+pub fn trust(server: &Server, id: &str, authority: &TestAuthority) -> String {
     let code = format!("open('/tmp/ca.pem', 'w').write({:?})", authority.pem());
     server.value(id, &code);
     let names = ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO", "PIP_CERT"];

@@ -133,7 +133,9 @@ impl Far {
     fn open(authority: Option<&TestAuthority>, answer: Arc<Answer>) -> Self {
         let listener = TcpListener::bind((own_address(), 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let config = authority.map(|authority| authority.server(vec![address.ip().to_string()]));
+        // Where a host is an address and not a name, npm compares the certificate with `localhost`.
+        let names = || vec![address.ip().to_string(), "localhost".to_owned()];
+        let config = authority.map(|authority| authority.server(names()));
         let (asked, ending) = (Arc::<Mutex<Vec<Asked>>>::default(), Arc::new(AtomicBool::new(false)));
         let (log, end) = (Arc::clone(&asked), Arc::clone(&ending));
         let thread = std::thread::spawn(move || {
