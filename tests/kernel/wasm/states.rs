@@ -147,6 +147,47 @@ async fn an_atomic_call_that_fails_has_never_happened_and_one_that_succeeds_stay
     .await;
 }
 
+/// Looking through all of it before each call would cost a large session more than the call does (`history.rs`: 64 MiB).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_cut_off_is_undone_up_to_64_mib_of_written_memory_and_costs_the_variables_above() {
+    let grow = |mib: u64| {
+        format!(
+            "big = bytearray({mib} << 20)\nfor n in range(0, len(big), 4096): big[n] = 1\nopen('f', 'w').write('two')"
+        )
+    };
+    let endless = "x = 3; open('f', 'w').write('three'); sum(iter(int, 1))";
+    let look = "('x' in globals() and x, 'big' in globals() and len(big), open('f').read())";
+    in_session(keeping(Snapshots::Call), async |session| {
+        session.python("x = 1; open('f', 'w').write('one')").await;
+        session.python(&grow(24)).await;
+        let ran = session.python_within(endless, SHORT).await;
+        assert_eq!(
+            (ran.execution.ended, ran.execution.state),
+            (Ended::Killed, StateAfter::Restored),
+            "{ran:?}"
+        );
+        assert_eq!(session.python(look).await.text(), format!("(1, {}, 'two')", 24 << 20));
+
+        session.python(&grow(80)).await;
+        let ran = session.python_within(endless, SHORT).await;
+        assert_eq!((ran.execution.ended, ran.execution.state), (Ended::Killed, StateAfter::Lost), "{ran:?}");
+        // Files stay as the call has left them, and the session goes on.
+        assert_eq!(session.python(look).await.text(), "(False, False, 'three')");
+        session.python("x = 4").await;
+        let ran = session.python_within(endless, SHORT).await;
+        assert_eq!(ran.execution.state, StateAfter::Restored, "small again, it is kept again: {ran:?}");
+        assert_eq!(session.python("x").await.text(), "4");
+
+        // What is asked for is kept at any size.
+        session.python(&grow(80)).await;
+        let kept = checkpoint(session).await;
+        session.python_within(endless, SHORT).await;
+        restore(session, Some(&kept)).await.unwrap();
+        assert_eq!(session.python(look).await.text(), format!("(4, {}, 'two')", 80 << 20));
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_was_written_to_disk_comes_back_whole_with_its_next_call() {
     let Some(rig) = Rig::new(wasm()) else { return };
