@@ -1,7 +1,7 @@
 //! The audit log and receipts of the real server: whole after a crash under load, and true.
 
 use crate::server::{Place, Server};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,6 +17,7 @@ fn audit(place: &Place, words: &[&str]) -> Output {
     place.command(&all)
 }
 
+/// The records that fit.
 pub fn records(place: &Place, words: &[&str]) -> Vec<Value> {
     let mut all = vec!["search"];
     all.extend(words);
@@ -26,8 +27,9 @@ pub fn records(place: &Place, words: &[&str]) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// What `audit verify` says, which has to be that it is whole.
 #[track_caller]
-fn whole(place: &Place) -> Value {
+pub fn whole(place: &Place) -> Value {
     let output = audit(place, &["verify"]);
     assert!(output.status.success(), "{output:?}");
     serde_json::from_slice(&output.stdout).unwrap()
@@ -168,11 +170,29 @@ fn keys_that_are_issued_beside_a_running_server_are_in_its_log() {
     drop(server);
     whole(&place);
     let created = records(&place, &["--action", "key.create"]);
-    assert_eq!((created.len(), &created[0]["actor"]["method"]), (1, &"console".into()));
+    assert_eq!((created.len(), &created[1]["actor"]["method"]), (2, &"console".into()));
+    // The key of the first start, made before anything was served.
+    assert_eq!(
+        (&created[0]["untrusted"]["name"], &created[0]["detail"]["roles"]),
+        (&"local/local".into(), &json!(["admin"]))
+    );
+    assert_eq!(created[0]["detail"]["reason"], "the first start");
+    let begun = &records(&place, &["--action", "server.start"])[0];
+    assert!(created[0]["seq"].as_u64() < begun["seq"].as_u64(), "{begun}");
+    let first = place.command(&["env", "--json", "--data-dir", data]);
+    let first: Value = serde_json::from_slice(&first.stdout).unwrap();
+    assert_eq!(
+        records(&place, &["--action", "key.create"]).len(),
+        2,
+        "whoever asks for it makes no other one"
+    );
     let revoked = records(&place, &["--action", "key.revoke"]);
     assert_eq!(revoked[0]["untrusted"]["resource"], made["id"]);
     let text = serde_json::to_string(&[created, revoked]).unwrap();
     for secret in ["secretAccessKey", "token"] {
         assert!(!text.contains(made[secret].as_str().unwrap()), "{secret}");
+    }
+    for secret in ["AWS_SECRET_ACCESS_KEY", "CLOISTER_TOKEN"] {
+        assert!(!text.contains(first[secret].as_str().unwrap()), "{secret}");
     }
 }

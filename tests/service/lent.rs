@@ -4,6 +4,7 @@
 //!   session: $SERVICE_KEY = cloister-secret-… ──▶ proxy ──▶ Far: saw the value, says it back in every spelling ──▶ session: ****
 //! ```
 
+use crate::audit::{records, whole};
 use crate::programs::{serve, shell};
 use crate::server::{Place, Server};
 use base64::Engine as _;
@@ -348,4 +349,43 @@ fn a_value_that_a_foreign_host_gives_away_is_in_no_answer_no_log_and_no_record()
         let bytes = std::fs::read(&path).unwrap();
         assert!(!bytes.windows(VALUE.len()).any(|w| w == VALUE.as_bytes()), "{}", path.display());
     }
+}
+
+#[test]
+fn every_use_of_a_secret_is_in_the_audit_log_without_its_value_and_the_log_is_whole() {
+    let Some(place) = Place::new() else { return };
+    let (authority, folder) = (TestAuthority::new(), tempfile::tempdir().unwrap());
+    let (far, other) = (Far::tls(&authority, echo), Far::tls(&authority, echo));
+    let server = lending(&place, folder.path(), &authority, &far, &other);
+    let id = server.session_of("local");
+    let used = || records(&place, &["--action", "secret.use"]);
+    assert_eq!(used().len(), 0);
+    shell(
+        &server,
+        &id,
+        &format!("curl -sS -H \"Authorization: Bearer $SERVICE_KEY\" https://{}/x", far.address),
+    );
+    shell(&server, &id, &format!("curl -sS https://{}/x", other.address));
+    // One that is refused is no use, and neither is a request that has no placeholder.
+    shell(&server, &id, &format!("curl -sS -H \"A: $SERVICE_KEY\" https://{}/x", other.address));
+    shell(&server, &id, &format!("curl -sS https://{}/x", far.address));
+    let told: Vec<_> = used()
+        .iter()
+        .map(|one| {
+            assert_eq!((&one["session"], &one["decision"]), (&json!(id), &json!("allowed")), "{one}");
+            let (untrusted, place) = (&one["untrusted"], &one["detail"]["place"]);
+            [&untrusted["resource"], &untrusted["asked"], place].map(|text| text.as_str().unwrap().to_owned())
+        })
+        .collect();
+    let line =
+        |name: &str, to: &Far, place: &str| [name.to_owned(), to.address.to_string(), place.to_owned()];
+    assert_eq!(
+        told,
+        [line("SERVICE_KEY", &far, "header authorization"), line("OTHER_KEY", &other, "header x-api-key"),]
+    );
+    assert!(server.terminate().success());
+    assert!(whole(&place)["records"].as_u64().unwrap() > 5);
+    let log = std::fs::read_to_string(place.path().join("audit/00000001.jsonl")).unwrap();
+    clean(&log);
+    assert!(!log.contains(OTHER) && !log.contains("cloister-secret-"), "{log}");
 }

@@ -1,5 +1,6 @@
 //! Policies of a running server: exchanged as a whole or not at all, for new sessions only.
 
+use crate::audit::{records, whole};
 use crate::server::{KEY, Place, Server};
 use cloister_tests::host;
 use nix::sys::signal::{Signal, kill};
@@ -176,6 +177,52 @@ fn access_policies_are_exchanged_with_the_rest_and_a_malformed_one_changes_nothi
     hang_up(&server, || start().status == 403);
     setup.access("");
     hang_up(&server, || start().status == 201);
+}
+
+#[test]
+fn a_change_is_on_record_before_it_takes_place_with_what_was_in_force_before_and_after() {
+    let Some(setup) = Setup::new() else { return };
+    let server = setup.serve(0);
+    let changes = || records(&setup.place, &["--action", "policy.change"]);
+    let at_first = records(&setup.place, &["--action", "server.start"])[0]["detail"]["policies"].clone();
+    assert_eq!(at_first.as_str().map(str::len), Some(64), "{at_first}");
+    setup.policy("extends = \"default\"\n[resources]\npids = 150\n");
+    setup.access(CLOSED);
+    assert_eq!(setup.reload().0, 0);
+    let one = changes().pop().unwrap();
+    let text = one["detail"]["changes"].as_str().unwrap();
+    assert!(text.contains("mine: narrower resources.pids 200 -> 150"), "{text}");
+    assert!(text.contains("access policy closed (access/site.cedar:2): new"), "{text}");
+    assert_eq!((&one["outcome"], &one["detail"]["policies_before"]), (&json!("pending"), &at_first));
+    assert_ne!(one["detail"]["policies"], at_first);
+    // What is read again and is the same is no change; what is malformed has failed, and says why.
+    assert_eq!((setup.reload().0, changes().len()), (0, 1));
+    setup.access("nonsense");
+    assert_eq!(setup.reload().0, 1);
+    let failed = changes().pop().unwrap();
+    assert_eq!((&failed["outcome"], changes().len()), (&json!("failure"), 2));
+    assert!(failed["detail"]["error"].as_str().unwrap().contains("access/site.cedar:1"), "{failed}");
+    // Back to where it was, which the digest says.
+    setup.policy("extends = \"default\"\n[resources]\npids = 200\n");
+    setup.access("");
+    assert_eq!(setup.reload().0, 0);
+    let back = changes().pop().unwrap();
+    assert_eq!(back["detail"]["policies_before"], one["detail"]["policies"]);
+    assert_eq!(back["detail"]["policies"], at_first);
+
+    // A change that cannot be written down does not take place.
+    let (log, away) = (setup.place.path().join("audit"), setup.place.path().join("away"));
+    std::fs::rename(&log, &away).unwrap();
+    std::fs::write(&log, "in the way").unwrap();
+    setup.access(CLOSED);
+    let (code, said) = setup.reload();
+    assert_eq!((code, &said["ok"]), (1, &json!(false)), "{said}");
+    std::fs::remove_file(&log).unwrap();
+    std::fs::rename(&away, &log).unwrap();
+    assert_eq!(server.start_session().status, 201);
+    assert_eq!((setup.reload().0, server.start_session().status), (0, 403));
+    assert!(server.terminate().success());
+    whole(&setup.place);
 }
 
 #[test]

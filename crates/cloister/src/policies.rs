@@ -12,11 +12,12 @@ pub(crate) mod lint;
 pub(crate) mod past;
 pub(crate) mod request;
 
+use crate::audit::sha256;
 use crate::egress;
 use crate::locate::Installation;
 use cloister_core::policy::{LoadError, Origin, Policy, Resolved, Sources};
 use cloister_jail::seccomp::Ruling;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -170,6 +171,11 @@ impl Policies {
     /// The system call filters, by path below `policies/`.
     pub(crate) fn filters(&self) -> Result<HashMap<String, Filters>, PoliciesError> {
         self.seccomp.iter().map(|(name, text)| Ok((name.clone(), compile(name, text)?))).collect()
+    }
+
+    /// SHA-256 of every system call list, by path below `policies/`.
+    pub(crate) fn list_digests(&self) -> BTreeMap<String, String> {
+        self.seccomp.iter().map(|(name, text)| (name.clone(), sha256(text.as_bytes()))).collect()
     }
 
     fn check(&self, policy: &Policy) -> Result<(), PoliciesError> {

@@ -17,13 +17,13 @@ use crate::policies::diff::{Way, diff};
 use crate::registry::Registry;
 use crate::served::Served;
 use cloister_access::Cedar;
-use cloister_core::audit::{Action, Audit, Event, Key, Resource};
+use cloister_core::audit::{Action, Audit, Event, Key, Outcome, Resource};
 use cloister_core::policy::Policy;
 use cloister_core::session::SessionManager;
 use nix::sys::signal::{Signal as Term, kill};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -78,6 +78,10 @@ impl Reloader {
                     (state.ok, state.lines) = (true, lines);
                 }
                 Err(what) => {
+                    // That somebody tried is on record as well.
+                    let refused = Event::new(Action::PolicyChange).on(Resource::Server);
+                    let refused = refused.outcome(Outcome::Failure).with(Key::Error, what.as_str());
+                    self.manager.desk().after(refused);
                     tracing::error!(
                         "policies were read again and not taken; those that were in force still are: {what}"
                     );
@@ -99,10 +103,16 @@ impl Reloader {
         let cedar = access::open(self.policies.as_deref(), &self.installation).map_err(|e| e.to_string())?;
         let mut lines = changes(&self.served, &served);
         lines.extend(self.cedar.differences(&cedar));
-        // Before the effect: a change that cannot be written down does not take place.
-        let event =
-            Event::new(Action::PolicyChange).on(Resource::Server).with(Key::Changes, lines.join("; "));
-        self.manager.desk().record(event).map_err(|e| e.to_string())?;
+        let (before, after) = (self.served.digest(&self.cedar), served.digest(&cedar));
+        if before != after || !lines.is_empty() {
+            // Before the effect: a change that cannot be written down does not take place.
+            let event = Event::new(Action::PolicyChange)
+                .on(Resource::Server)
+                .with(Key::Changes, lines.join("; "))
+                .with(Key::PoliciesBefore, before)
+                .with(Key::Policies, after);
+            self.manager.desk().record(event).map_err(|e| e.to_string())?;
+        }
         // The lists first: a policy that names a new one must find it.
         self.registry.renew(filters, &served);
         self.manager.interpreters().replace_all(served.interpreters.clone(), served.tenants.clone());
@@ -125,6 +135,9 @@ fn changes(old: &Served, new: &Served) -> Vec<String> {
     // A ceiling that is new takes away, and one that has gone gives.
     table("ceiling of tenant ", &old.tenants, &new.tenants, Way::Narrower, &mut lines);
     lines.sort_by_key(|(way, _)| *way);
+    let all: BTreeSet<_> = old.lists.keys().chain(new.lists.keys()).collect();
+    let differ = all.into_iter().filter(|name| old.lists.get(*name) != new.lists.get(*name));
+    lines.extend(differ.map(|name| (Way::Other, format!("system call list {name}: changed"))));
     lines.into_iter().map(|(_, line)| line).collect()
 }
 
@@ -176,6 +189,7 @@ mod tests {
         let new = Served {
             interpreters: table(&[("a", 4), ("b", 2), ("d", 4)]),
             tenants: table(&[("acme", 2)]),
+            lists: BTreeMap::from([("seccomp/a.json".to_owned(), "0".to_owned())]),
             ..Served::default()
         };
         assert_eq!(
@@ -186,6 +200,7 @@ mod tests {
                 "b: narrower resources.memory \"4GiB\" -> \"2GiB\"",
                 "c: gone",
                 "ceiling of tenant acme: new, policy p",
+                "system call list seccomp/a.json: changed",
             ]
         );
         assert_eq!(changes(&old, &old), Vec::<String>::new());

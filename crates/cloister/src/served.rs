@@ -7,8 +7,10 @@
 //!
 //! It is made at the start and again at every reload, from nothing but files: a set that cannot be made changes nothing.
 
+use crate::audit::sha256;
 use crate::config::{ByName, Config, SYSTEM_BROWSER, SYSTEM_INTERPRETER};
 use crate::policies::{Policies, PoliciesError, read, stem};
+use cloister_access::Cedar;
 use cloister_core::policy::narrow::{Beyond, narrow, widenings};
 use cloister_core::policy::{Policy, StartMode};
 use std::collections::BTreeMap;
@@ -24,6 +26,8 @@ pub(crate) struct Served {
     pub(crate) tenants: Vec<(String, Arc<Policy>)>,
     /// Policies whose sandboxes are kept ready.
     pub(crate) pooled: Vec<Arc<Policy>>,
+    /// SHA-256 of the system call lists, by their path below `policies/`.
+    pub(crate) lists: BTreeMap<String, String>,
 }
 
 /// Why nothing can be served.
@@ -73,7 +77,21 @@ impl Served {
         let tenants = tenants.collect::<Result<_, _>>()?;
         let interpreters: Vec<_> = listed.into_iter().collect();
         let pooled = pooled(config, &interpreters);
-        Ok(Self { interpreters, tenants, pooled })
+        Ok(Self { interpreters, tenants, pooled, lists: policies.list_digests() })
+    }
+
+    /// SHA-256 of everything that decides: which policy is whose and what it says, ceilings, system call lists, access policies. Two
+    /// servers with the same one allow the same.
+    pub(crate) fn digest(&self, access: &Cedar) -> String {
+        let Self { interpreters, tenants, pooled: _, lists } = self;
+        let mut text = String::new();
+        let mut line = |words: [&str; 3]| text.push_str(&format!("{words:?}\n"));
+        for (kind, table) in [("interpreter", interpreters), ("tenant", tenants)] {
+            table.iter().for_each(|(id, policy)| line([kind, id, &policy.reference().to_string()]));
+        }
+        lists.iter().for_each(|(name, digest)| line(["list", name, digest]));
+        access.texts().iter().for_each(|text| line(["access", text, ""]));
+        sha256(text.as_bytes())
     }
 
     /// Every policy that an interpreter has.

@@ -343,10 +343,10 @@ keys! {
     Expires = "expires", Own;
     /// What is different in a policy.
     Changes = "changes", Own;
-    /// SHA-256 of all policies that were in force.
-    Before = "before", Own;
-    /// SHA-256 of all policies that are to be in force.
-    After = "after", Own;
+    /// SHA-256 of all policies that are in force from now on.
+    Policies = "policies", Own;
+    /// SHA-256 of all policies that were in force before.
+    PoliciesBefore = "policies_before", Own;
     /// A file of the server's configuration, by its name within its folder.
     File = "file", Own;
     /// The version of the program.

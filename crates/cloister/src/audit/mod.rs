@@ -20,14 +20,25 @@ mod read;
 mod records;
 mod verify;
 
+pub(crate) use chain::sha256;
 pub(crate) use log::{FileAudit, Limits, OnFailure, OpenError};
 pub(crate) use read::{Filter, Follow, denial, search};
 pub(crate) use records::Records;
 pub(crate) use verify::{Broken, verify};
 
+use cloister_core::Principal;
+use cloister_core::audit::{Action, Actor, Event, Method};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+
+/// An event of whoever works on the server's own files.
+pub(crate) fn by_console(action: Action) -> Event {
+    let name = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.name);
+    let name = name.unwrap_or_else(|| nix::unistd::getuid().to_string());
+    let principal = Principal { tenant: "local".into(), name };
+    Event::new(action).by(Actor { principal, key: None, method: Method::Console })
+}
 
 /// The file number `number` of a log.
 fn segment(folder: &Path, number: u64) -> PathBuf {

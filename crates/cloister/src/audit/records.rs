@@ -30,10 +30,12 @@ impl Records {
         Ok(Self { log, desk: Arc::new(desk) })
     }
 
-    /// The first record of a server, and the task that puts the others on the disk.
-    pub(crate) async fn begin(&self) -> Result<JoinHandle<()>, Error> {
+    /// The first record of a server, which names the policies in force by their digest, and the task that puts the others on the disk.
+    pub(crate) async fn begin(&self, policies: String) -> Result<JoinHandle<()>, Error> {
         let event = Event::new(Action::ServerStart).on(Resource::Server);
-        self.desk.before(event.with(Key::Version, env!("CARGO_PKG_VERSION"))).await?;
+        self.desk
+            .before(event.with(Key::Version, env!("CARGO_PKG_VERSION")).with(Key::Policies, policies))
+            .await?;
         let (log, desk) = (Arc::clone(&self.log), Arc::clone(&self.desk));
         Ok(tokio::spawn(async move {
             for beat in 1_u32.. {

@@ -1,10 +1,13 @@
 //! `cloister env`: shell lines that point every AWS client at a local server. Made for `eval "$(cloister env)"`.
 
 use super::Failure;
+use crate::audit::{FileAudit, Limits};
 use crate::config::DEFAULT_LISTEN;
 use crate::data_dir::DataDir;
 use crate::keys::{Credentials, KeyStore, first_key};
 use crate::output::Output;
+use cloister_core::audit::Audit as _;
+use cloister_core::error::Error;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -27,7 +30,12 @@ pub(crate) struct Args {
 
 /// The key of whoever runs the server, made if the data folder has never had one.
 pub(super) fn credentials(data: &DataDir) -> Result<Credentials, Failure> {
-    Ok(first_key(data, &KeyStore::open(data)?)?.credentials())
+    let record = |event| {
+        let log = FileAudit::open(data.audit(), Limits::default())
+            .map_err(|error| Error::internal("the audit log", error))?;
+        Ok(log.record(event).map(drop)?)
+    };
+    Ok(first_key(data, &KeyStore::open(data)?, record)?.credentials())
 }
 
 /// One line of the answer.

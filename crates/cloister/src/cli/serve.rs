@@ -23,6 +23,7 @@ use crate::store_sqlite::SqliteStore;
 use crate::telemetry::{self, LogFormat};
 use crate::tls;
 use cloister_access::Cedar;
+use cloister_core::audit::Audit as _;
 use cloister_core::quota::Quotas;
 use cloister_core::session::{Interpreters, ManagerConfig, SessionManager};
 use cloister_gateway::{Auth, Gateway, GatewayConfig};
@@ -199,14 +200,14 @@ fn prepare(args: &Args, open_files: u64) -> Result<Prepared, Failure> {
     let mut made = None;
     if !args.no_auth {
         let keys = KeyStore::open(&data)?;
-        match first_key(&data, &keys) {
+        match first_key(&data, &keys, |event| Ok(records.log.record(event).map(drop)?)) {
             Ok(First::Made(credentials)) => made = Some(credentials),
             Ok(First::Known(_)) => {}
             // Other keys may be good; who needs this one is told when asking for it.
             Err(error @ (FirstError::Moved | FirstError::Ended | FirstError::Damaged)) => {
                 tracing::info!(%error, "no default key");
             }
-            Err(FirstError::Keys(error)) => return Err(error.into()),
+            Err(error @ (FirstError::Keys(_) | FirstError::Record(_))) => return Err(error.into()),
         }
         gateway.auth = Auth::On(Arc::new(keys));
     }
@@ -281,7 +282,7 @@ async fn serve(prepared: Prepared, data_dir: Option<&Path>, out: Output) -> Resu
         ManagerConfig { quotas, ..ManagerConfig::default() },
     );
     manager.interpreters().replace_all(served.interpreters.clone(), served.tenants.clone());
-    let writing = records.begin().await?;
+    let writing = records.begin(served.digest(&cedar)).await?;
     let lost = manager.reconcile().await.map_err(|error| Failure::new(error.to_string()))?;
     if !lost.is_empty() {
         tracing::warn!(

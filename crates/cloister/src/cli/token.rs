@@ -4,12 +4,12 @@
 //! request.
 
 use super::{Failure, data_dir, env};
-use crate::audit::{FileAudit, Limits};
+use crate::audit::{FileAudit, Limits, by_console};
 use crate::data_dir::DataDir;
 use crate::keys::{Credentials, IssuedKey, KeyKind, KeyStore, Listed, NewKey};
 use crate::output::{Cell, Output};
 use cloister_core::Principal;
-use cloister_core::audit::{Action, Actor, Audit as _, Event, Key, Method, Resource};
+use cloister_core::audit::{Action, Audit as _, Key, Resource};
 use cloister_gateway::Role;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -123,14 +123,6 @@ fn create(args: Create, out: Output) -> Result<(), Failure> {
         data.write_credentials(&serde_json::to_vec_pretty(&credentials)?)?;
     }
     show(&issued, &key, out)
-}
-
-/// Of whoever works on the server's own files.
-fn by_console(action: Action) -> Event {
-    let name = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.name);
-    let name = name.unwrap_or_else(|| nix::unistd::getuid().to_string());
-    let principal = Principal { tenant: "local".into(), name };
-    Event::new(action).by(Actor { principal, key: None, method: Method::Console })
 }
 
 fn show(issued: &IssuedKey, key: &NewKey, out: Output) -> Result<(), Failure> {

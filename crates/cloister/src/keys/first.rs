@@ -8,8 +8,11 @@
 //! Made once: a store that has ever held a key gets no second one by itself. Whoever wants no secret in a file moves this one away.
 
 use super::{KeyKind, KeyStore, KeysError, NewKey};
+use crate::audit::by_console;
 use crate::data_dir::{DataDir, DataDirError};
 use cloister_core::Principal;
+use cloister_core::audit::{Action, Event, Key};
+use cloister_core::error::Error;
 use cloister_core::lock::lock;
 use cloister_gateway::{Keys as _, Role};
 use rusqlite::TransactionBehavior;
@@ -52,6 +55,9 @@ pub(crate) enum FirstError {
     /// The store or the file.
     #[error(transparent)]
     Keys(#[from] KeysError),
+    /// It cannot be written down, so it is not made.
+    #[error("no first key: {0}")]
+    Record(Error),
     /// The file has been moved away.
     #[error(
         "there is no file of credentials in the data folder, and keys have been issued already; set CLOISTER_TOKEN (and \
@@ -78,7 +84,12 @@ impl From<DataDirError> for FirstError {
 }
 
 /// The key of whoever runs the server; made if no key has ever been.
-pub(crate) fn first_key(data: &DataDir, store: &KeyStore) -> Result<First, FirstError> {
+/// `record` writes it down before it is made.
+pub(crate) fn first_key(
+    data: &DataDir,
+    store: &KeyStore,
+    record: impl FnOnce(Event) -> Result<(), Error>,
+) -> Result<First, FirstError> {
     let mut connection = lock(&store.connection);
     // `cloister serve` and `cloister env` may both be the first.
     let transaction =
@@ -98,6 +109,11 @@ pub(crate) fn first_key(data: &DataDir, store: &KeyStore) -> Result<First, First
     }
     let key =
         NewKey { principal: Principal::local(), roles: vec![Role::Admin], kind: KeyKind::Both, life: None };
+    let event = by_console(Action::KeyCreate)
+        .with(Key::Name, format!("{}/{}", key.principal.tenant, key.principal.name))
+        .with(Key::Roles, key.roles.iter().map(|role| role.word()).collect::<Vec<_>>())
+        .with(Key::Reason, "the first start");
+    record(event).map_err(FirstError::Record)?;
     let issued = store.insert(&transaction, &key)?;
     let credentials = Credentials {
         access_key_id: issued.id,
@@ -135,8 +151,10 @@ mod tests {
     #[test]
     fn the_first_key_is_made_once_and_is_an_admin_of_the_local_tenant() {
         let (parent, data, store) = fresh();
-        let First::Made(made) = first_key(&data, &store).unwrap() else { panic!("not made") };
-        let First::Known(known) = first_key(&data, &KeyStore::open(&data).unwrap()).unwrap() else {
+        let First::Made(made) = first_key(&data, &store, |_| Ok(())).unwrap() else { panic!("not made") };
+        let First::Known(known) =
+            first_key(&data, &KeyStore::open(&data).unwrap(), |_| panic!("recorded twice")).unwrap()
+        else {
             panic!("made twice")
         };
         assert_eq!((&made.access_key_id, &made.token), (&known.access_key_id, &known.token));
@@ -148,10 +166,10 @@ mod tests {
     #[test]
     fn a_file_that_was_moved_away_is_not_made_again_and_an_ended_key_is_named_so() {
         let (parent, data, store) = fresh();
-        let made = first_key(&data, &store).unwrap().credentials();
+        let made = first_key(&data, &store, |_| Ok(())).unwrap().credentials();
         store.revoke(&made.access_key_id).unwrap();
-        assert!(matches!(first_key(&data, &store), Err(FirstError::Ended)));
+        assert!(matches!(first_key(&data, &store, |_| Ok(())), Err(FirstError::Ended)));
         std::fs::remove_file(parent.path().join("credentials")).unwrap();
-        assert!(matches!(first_key(&data, &store), Err(FirstError::Moved)));
+        assert!(matches!(first_key(&data, &store, |_| Ok(())), Err(FirstError::Moved)));
     }
 }
