@@ -16,6 +16,7 @@ mod denials;
 mod downloads;
 mod egress;
 mod keys;
+mod learn;
 mod lent;
 mod limits;
 mod mirror;

@@ -27,6 +27,18 @@ pub(crate) struct Seen {
     pub(crate) shell: bool,
     /// Calls that the record tells of.
     pub(crate) calls: usize,
+    /// Secrets that were put into requests.
+    pub(crate) secrets: BTreeSet<String>,
+    /// Tiers and images of sessions.
+    pub(crate) tiers: BTreeSet<(String, String)>,
+    /// How long sessions might live, in milliseconds: what they asked for or were given.
+    pub(crate) life: u64,
+    /// The longest call, in microseconds.
+    pub(crate) wall: u64,
+    /// The most memory of a session, in bytes; `None` if a receipt does not know.
+    pub(crate) memory: Option<u64>,
+    /// Receipts.
+    pub(crate) receipts: usize,
     /// Lines that were of use.
     pub(crate) lines: usize,
 }
@@ -54,6 +66,7 @@ impl Seen {
         let port = u16::try_from(line.get("port")?.as_u64()?).ok()?;
         match line.get("message")?.as_str()? {
             "allowed" => drop(self.reached.insert((host, port))),
+            "secret" => drop(self.secrets.insert(line.get("secret")?.as_str()?.to_owned())),
             "refused" => {
                 let rule = line.get("rule").and_then(Value::as_str).unwrap_or_default();
                 self.refused.insert((host, port), rule.to_owned());
@@ -86,6 +99,15 @@ impl Seen {
                 let rule = line.get("rule").and_then(Value::as_str).unwrap_or_default();
                 self.refused.insert(to, rule.to_owned());
             }
+            "secret.use" => {
+                self.secrets.insert(line.pointer("/untrusted/resource")?.as_str()?.to_owned());
+            }
+            "session.start" => {
+                let word = |name: &str| detail(name).and_then(Value::as_str).map(str::to_owned);
+                self.tiers.extend(word("tier").zip(word("image")));
+                self.life = self.life.max(detail("timeout_ms").and_then(Value::as_u64).unwrap_or_default());
+            }
+            "receipt" => self.receipt(detail("receipt/payload")?),
             "call" => {
                 self.calls += 1;
                 match detail("tool").and_then(Value::as_str)? {
@@ -104,6 +126,36 @@ impl Seen {
         Some(())
     }
 
+    /// What a call used. Connections that have not ended stand in no other record.
+    fn receipt(&mut self, payload: &Value) {
+        let count = |name: &str| payload.get(name).and_then(Value::as_u64);
+        let memory = count("memory_peak_bytes");
+        self.memory = match self.receipts {
+            0 => memory,
+            _ => self.memory.zip(memory).map(|(most, this)| most.max(this)),
+        };
+        self.receipts += 1;
+        self.wall = self.wall.max(count("wall_us").unwrap_or_default());
+        for one in payload.get("egress").and_then(Value::as_array).into_iter().flatten() {
+            let host =
+                one.get("host").and_then(Value::as_str).map(|host| host.trim_matches(['[', ']']).to_owned());
+            let port = one.get("port").and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok());
+            if one.get("decision").and_then(Value::as_str) == Some("allowed") {
+                self.reached.extend(host.zip(port));
+            }
+        }
+    }
+
+    /// The policy that has everything that sessions of such a tier and image can have.
+    fn parent(&self) -> &'static str {
+        match self.tiers.first().map(|(tier, image)| (tier.as_str(), image.as_str())) {
+            Some(("wasm", _)) => "wasm",
+            Some(("browser", "chromium")) => "browser-full",
+            Some(("browser", _)) => "browser-open",
+            _ => "ceiling",
+        }
+    }
+
     /// The proposal as a file that the loader takes: under the installation's ceiling if that gives enough, else under none.
     pub(crate) fn proposal(&self, policies: &Policies, source: &str) -> Result<String, PoliciesError> {
         let loads = |text: &str| {
@@ -111,20 +163,27 @@ impl Seen {
             policies.add("learned", "the proposal".to_owned(), text.to_owned());
             policies.resolve("learned").map(drop)
         };
-        let under = self.propose(source, Some("ceiling"));
+        let under = self.propose(source, Some(self.parent()));
         if loads(&under).is_ok() {
             return Ok(under);
+        }
+        if self.parent() != "ceiling" {
+            // Without a parent it would be of another tier.
+            loads(&under)?;
         }
         let alone = self.propose(source, None);
         loads(&alone).map(|()| alone)
     }
 
     fn propose(&self, source: &str, parent: Option<&str>) -> String {
-        let Self { reached, refused, bytes, runtimes, shell, calls, lines } = self;
+        let Self { reached, refused, bytes, runtimes, shell, calls, lines, secrets, tiers, .. } = self;
         let mut text =
             format!("# Learned from {lines} lines of {source}. A suggestion: read it before you use it.\n");
         for ((host, port), rule) in refused {
             text.push_str(&format!("# Refused, and not in here: {}:{port} ({})\n", plain(host), plain(rule)));
+        }
+        if tiers.len() > 1 {
+            text.push_str("# Several tiers or images have run, and this is for the first alone: name one session with --session.\n");
         }
         text.push_str("description = \"learned from a recorded run\"\n");
         match parent {
@@ -132,6 +191,15 @@ impl Seen {
             None => text.push_str(
                 "# It extends nothing: it needs more than the ceiling of this installation gives.\n",
             ),
+        }
+        // An image of one's own; those of other tiers go with the parent.
+        if let Some((_, image)) =
+            tiers.first().filter(|(tier, image)| tier == "process" && image != "analysis")
+        {
+            text.push_str(&format!("image = \"{}\"\n", plain(image)));
+        }
+        if !secrets.is_empty() {
+            text.push_str(&format!("secrets = {}\n", list(secrets)));
         }
         let (mut domains, mut ranges, mut ports) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for (host, port) in reached {
@@ -161,6 +229,34 @@ impl Seen {
         }
         if *calls > 0 {
             text.push_str(&format!("\n[languages]\nruntimes = {}\nshell = {shell}\n", list(runtimes)));
+        }
+        text.push_str(&self.limits());
+        text
+    }
+
+    /// Room for what was used and more, where that is less than what a policy gives by itself: a machine that has more to do is slower, and
+    /// another start shares less.
+    fn limits(&self) -> String {
+        let (mut text, usual) = (String::new(), Policy::built_in(""));
+        let life = self.life.div_ceil(1000);
+        // Four times the longest call, in whole minutes.
+        let call = (self.wall.saturating_mul(4)).div_ceil(60_000_000).max(1) * 60;
+        let mut times = Vec::new();
+        if life > 0 && life < usual.time.session_max.as_secs() {
+            times.push(format!("session_max = \"{life}s\""));
+        }
+        if self.receipts > 0 && call < usual.time.call.as_secs() {
+            times.push(format!("call = \"{call}s\""));
+        }
+        if !times.is_empty() {
+            text.push_str(&format!("\n[time]\n{}\n", times.join("\n")));
+        }
+        let room = self.memory.map(|peak| peak.saturating_mul(4).max(512 << 20));
+        if let Some(memory) = room.and_then(u64::checked_next_power_of_two)
+            && memory < usual.resources.memory
+            && self.parent() == "ceiling"
+        {
+            text.push_str(&format!("\n[resources]\nmemory = \"{}\"\n", size_text(memory)));
         }
         text
     }
@@ -248,6 +344,43 @@ mod tests {
             (["python".to_owned()].as_slice(), false)
         );
         assert!(loaded(&seen(AUDIT, None)).languages.shell);
+    }
+
+    #[test]
+    fn what_was_used_is_given_with_room_and_a_secret_is_lent_again() {
+        let records = [
+            r#"{"action":"session.start","session":"A","detail":{"tier":"process","image":"analysis","timeout_ms":900000}}"#,
+            r#"{"action":"secret.use","session":"A","detail":{"place":"header a"},"untrusted":{"resource":"API_KEY","asked":"api.example.com:443"}}"#,
+            r#"{"action":"receipt","session":"A","detail":{"receipt":{"payload":{"wall_us":20000000,"memory_peak_bytes":300000000,"egress":[{"host":"api.example.com","port":443,"decision":"allowed"},{"host":"x.example","port":443,"decision":"denied"}]}}}}"#,
+        ];
+        let policy = loaded(&seen(&records, Some("A")));
+        assert_eq!(policy.secrets, ["API_KEY"]);
+        assert_eq!(policy.network.allowed_domains, ["api.example.com"], "it has not ended, and was reached");
+        assert_eq!((policy.time.session_max.as_secs(), policy.time.call.as_secs()), (900, 120));
+        assert_eq!(policy.resources.memory, 2 << 30, "four times of it is what there is anyway");
+        let little = records[2].replace("300000000", "30000000");
+        assert_eq!(loaded(&seen(&[&little], None)).resources.memory, 512 << 20);
+        let unknown = r#"{"action":"receipt","detail":{"receipt":{"payload":{"wall_us":1}}}}"#;
+        assert_eq!(loaded(&seen(&[&little, unknown], None)).resources.memory, 2 << 30);
+    }
+
+    #[test]
+    fn a_session_of_another_tier_is_learned_as_one_of_that_tier() {
+        let start = |tier: &str, image: &str| {
+            format!(
+                r#"{{"action":"session.start","session":"A","detail":{{"tier":"{tier}","image":"{image}","timeout_ms":600000}}}}"#
+            )
+        };
+        let reached =
+            r#"{"action":"egress","session":"A","detail":{},"untrusted":{"resource":"www.example.com:443"}}"#;
+        let policy = loaded(&seen(&[&start("browser", "headless-shell"), reached], None));
+        assert_eq!((policy.tier.as_str(), policy.network.allowed_domains.len()), ("browser", 1));
+        let policy = loaded(&seen(&[&start("browser", "chromium"), reached], None));
+        assert_eq!((policy.tier.as_str(), policy.image.as_str()), ("browser", "chromium"));
+        let policy = loaded(&seen(&[&start("wasm", "wasm-python"), AUDIT[2]], None));
+        assert_eq!((policy.tier.as_str(), policy.languages.shell), ("wasm", false));
+        let policy = loaded(&seen(&[&start("process", "mine")], None));
+        assert_eq!((policy.tier.as_str(), policy.image.as_str()), ("process", "mine"));
     }
 
     #[test]
