@@ -305,6 +305,7 @@ mod tests {
             name: "test".into(),
             description: String::new(),
             digest: String::new(),
+            artifact: None,
             root: "/image".into(),
             runners: BTreeMap::from([("python".to_owned(), runner)]),
             shell: vec!["/bin/bash".into()],
