@@ -7,8 +7,8 @@
 //! ```
 
 use super::{
-    Action, Actor, Audit, AuditError, Decision, Event, EventId, Key, Method, NoAudit, Origin, Outcome,
-    Reached, Seen,
+    Action, Actor, Audit, AuditError, Decision, Durability, Event, EventId, Key, Method, NoAudit, Origin,
+    Outcome, Reached, Seen,
 };
 use crate::denial::{Denial, DenialId, Denials, Layer, Noted};
 use crate::error::Error;
@@ -111,6 +111,10 @@ impl Desk {
     /// Records what must be on disk before its effect. An error means that the effect must not be.
     pub async fn before(self: &Arc<Self>, event: Event) -> Result<EventId, Error> {
         let event = self.complete(event);
+        if self.audit.durability(event.action) == Durability::Soon {
+            // One write into the kernel's memory: handing it to another thread and back would take several times as long.
+            return Ok(self.audit.record(event)?);
+        }
         let desk = Arc::clone(self);
         match tokio::task::spawn_blocking(move || desk.audit.record(event)).await {
             Ok(result) => Ok(result?),
@@ -198,6 +202,10 @@ impl Desk {
 impl Audit for Desk {
     fn record(&self, event: Event) -> Result<EventId, AuditError> {
         self.audit.record(self.complete(event))
+    }
+
+    fn durability(&self, action: Action) -> Durability {
+        self.audit.durability(action)
     }
 
     fn denial(&self, id: &DenialId) -> Result<Option<Noted>, AuditError> {

@@ -88,6 +88,11 @@ pub trait Audit: Send + Sync + 'static {
     /// Appends one event.
     fn record(&self, event: Event) -> Result<EventId, AuditError>;
 
+    /// Whether recording such an event waits for the disk.
+    fn durability(&self, action: Action) -> Durability {
+        action.durability()
+    }
+
     /// A denial of the past, as it was recorded; whoever asks checks whose it is. May read files.
     fn denial(&self, id: &DenialId) -> Result<Option<Noted>, AuditError>;
 }

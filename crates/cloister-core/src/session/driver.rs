@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Everything that may take time is a task in `work` or a future in `running`, whose result comes back as one more event. A call that
-//! never ends therefore cannot keep a session from being stopped. Calls are futures of this task and not tasks of their own: handing a
-//! call to another thread and its answer back costs more than the smallest calls take (measured: a tenth of a millisecond).
+//! never ends therefore cannot keep a session from being stopped. Starts and calls are futures of this task and not tasks of their own:
+//! handing one to another thread and its answer back costs as much as the smallest take (measured: a tenth of a millisecond).
 
 use super::account::{Account, CallFacts};
 use super::calls::{self, CallEnd, Plan};
@@ -16,11 +16,9 @@ use super::counted::Counted;
 use super::invocation::{Invocation, Log};
 use super::ledger::{Known, Ledger};
 use super::live::{Place, View};
-use super::records;
-use super::refusal;
 use super::state::{Admission, CallId, Lane, Phase, State, StopStep};
 use super::worker::{Order, Worker};
-use super::{EndReason, InvokeOptions, ManagerConfig, SessionRecord, Status};
+use super::{EndReason, InvokeOptions, ManagerConfig, SessionRecord, Status, records, refusal};
 use crate::audit::Origin;
 use crate::backend::{StartError, StopReport};
 use crate::command::ToolCall;
@@ -28,15 +26,9 @@ use crate::error::Error;
 use crate::id::SessionId;
 use crate::policy::Policy;
 use crate::store::Store;
-use futures_util::FutureExt as _;
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use std::collections::HashMap;
-use std::future::pending;
-use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::time::SystemTime;
+use std::{future::pending, panic::AssertUnwindSafe, pin::Pin, sync::Arc, time::SystemTime};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{Id as TaskId, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
@@ -130,7 +122,7 @@ struct Driver {
     view: watch::Sender<View>,
     starter: Option<oneshot::Sender<Result<SessionRecord, Error>>>,
     stoppers: Vec<oneshot::Sender<SessionRecord>>,
-    /// Calls that run.
+    /// The start, and calls that run.
     running: FuturesUnordered<Running>,
     work: JoinSet<Happened>,
     duties: HashMap<TaskId, Duty>,
@@ -181,7 +173,7 @@ impl Birth {
             requests,
             view,
         };
-        driver.task(Duty::Start, async move { Happened::Started(order.start().await) });
+        driver.here(Duty::Start, async move { Happened::Started(order.start().await) });
         tokio::spawn(driver.run());
     }
 }
@@ -284,13 +276,9 @@ impl Driver {
         let Some(plan) = call.plan.take() else { return };
         let (account, worker, log) = (Arc::clone(&self.account), worker.clone(), Arc::clone(&call.log));
         let meter = self.counted.meter(&plan.call, &worker);
-        let call = AssertUnwindSafe(calls::carry_out(account, worker, plan, log, meter)).catch_unwind();
-        self.running.push(Box::pin(async move {
-            match call.await {
-                Ok(end) => Happened::CallEnded(id, end),
-                Err(_) => Happened::TaskDied(Duty::Call(id), "it has panicked".into()),
-            }
-        }));
+        self.here(Duty::Call(id), async move {
+            Happened::CallEnded(id, calls::carry_out(account, worker, plan, log, meter).await)
+        });
     }
 
     fn call_ended(&mut self, id: CallId, end: CallEnd) {
@@ -463,6 +451,15 @@ impl Driver {
         });
     }
 
+    /// Has this task do something beside its other work.
+    fn here(&mut self, duty: Duty, future: impl Future<Output = Happened> + Send + 'static) {
+        let done = AssertUnwindSafe(future).catch_unwind();
+        self.running.push(Box::pin(async move {
+            done.await.unwrap_or_else(|_| Happened::TaskDied(duty, "it has panicked".into()))
+        }));
+    }
+
+    /// Has a task of its own do something.
     fn task(&mut self, duty: Duty, future: impl Future<Output = Happened> + Send + 'static) {
         let id = self.work.spawn(future).id();
         self.duties.insert(id, duty);

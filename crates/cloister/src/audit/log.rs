@@ -234,13 +234,6 @@ impl FileAudit {
         Ok(id)
     }
 
-    fn durability(&self, action: Action) -> Durability {
-        match action {
-            Action::SessionStart | Action::SessionStop => self.limits.sessions,
-            other => other.durability(),
-        }
-    }
-
     /// One fsync for all who wait: whoever comes while one runs finds its record on the disk with the next.
     fn sync(&self, wanted: &End) -> io::Result<()> {
         let mut synced = lock(&self.synced);
@@ -269,6 +262,13 @@ impl Audit for FileAudit {
                 tracing::error!(action = event.action.name(), %error, "an event is not in the audit log");
                 fresh_id().map_err(failed)
             }
+        }
+    }
+
+    fn durability(&self, action: Action) -> Durability {
+        match action {
+            Action::SessionStart | Action::SessionStop => self.limits.sessions,
+            other => other.durability(),
         }
     }
 
