@@ -165,9 +165,13 @@ impl Dialer {
         meter: &Meter,
         to: &Destination,
     ) -> Result<(TcpStream, Leave), DialError> {
+        connect(self.judged(meter, to).await?, to.port, rule).await
+    }
+
+    /// The addresses that may be dialled for a destination that was admitted.
+    pub(super) async fn judged(&self, meter: &Meter, to: &Destination) -> Result<Vec<IpAddr>, DialError> {
         let addresses = self.addresses(meter, &to.host, PATIENCE).await?;
-        let judged = judge(&self.rules, &addresses, &own_addresses())?;
-        connect(judged, to.port, rule).await
+        judge(&self.rules, &addresses, &own_addresses())
     }
 
     /// Judges a destination that an upstream proxy will dial. The proxy resolves the name again and for itself, and may be the only

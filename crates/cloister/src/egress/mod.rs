@@ -19,6 +19,8 @@ mod dial;
 mod head;
 mod host;
 mod journal;
+#[cfg(test)]
+pub(crate) mod judged;
 mod loopback;
 mod meter;
 pub(crate) mod packages;

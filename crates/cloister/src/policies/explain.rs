@@ -457,4 +457,6 @@ fn timeout(policy: &Policy, span: std::time::Duration) -> Ruled {
 }
 
 #[cfg(test)]
+mod differential;
+#[cfg(test)]
 mod tests;
