@@ -26,3 +26,4 @@ mod programs;
 mod quotas;
 mod receipts;
 mod secrets;
+mod swept;
