@@ -82,6 +82,63 @@ fn engines_of_policies_that_one_start_has_asked_for_end_with_their_last_session(
     }
 }
 
+/// With tokens of a provider there may be any number of principals, and each has an engine of its own.
+#[test]
+fn engines_of_a_principal_end_when_it_has_had_no_session_for_a_while_and_not_before() {
+    let Some(place) = Place::with_keys() else { return };
+    if !needs::image("wasm-python") {
+        return;
+    }
+    let config = place.path().join("cloister.toml");
+    std::fs::write(&config, "[interpreters.w]\npolicy = 'wasm'\n[wasm]\nevict_after = 2\n").unwrap();
+    let server = place.serve_with(2, &["--config", config.to_str().unwrap(), "--browser-pool", "0"]);
+    let bearer = |words: &[&str], name: &str| {
+        let data = ["--json", "--data-dir", place.path().to_str().unwrap()];
+        let made = place.command(&[words, &data[..]].concat());
+        let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+        format!("Bearer {}", made[name].as_str().unwrap_or_else(|| panic!("{made}")))
+    };
+    let ask = |key: &str, method: &str, path: &str, body: Option<Value>| {
+        let answer = server.request(method, path, &[("authorization", key)], body);
+        assert_eq!(answer.status / 100, 2, "{answer:?}");
+        answer.json()
+    };
+    let start = |key: &str| {
+        let started = ask(key, "POST", "/v1/sessions", Some(json!({ "interpreter": "w" })));
+        format!("/v1/sessions/{}", started["id"].as_str().unwrap())
+    };
+    let run = |key: &str, session: &str| {
+        let answer = ask(key, "POST", &format!("{session}/invoke"), Some(json!({ "code": "6 * 7" })));
+        assert_eq!(answer["output"], "42\n", "{answer}");
+    };
+
+    let first = bearer(&["env"], "CLOISTER_TOKEN");
+    let usual = start(&first);
+    run(&first, &usual);
+    ask(&first, "DELETE", &usual, None);
+    std::thread::sleep(Duration::from_secs(1));
+    let before = alive(&place, &server);
+    let keys = ["a", "b"].map(|name| bearer(&["token", "create", "--name", name], "token"));
+    let sessions = keys.each_ref().map(|key| start(key));
+    let during = alive(&place, &server);
+    assert!(during.1 >= before.1 + 2, "each has an engine: {during:?} after {before:?}");
+    // Sessions that are there keep their engines, however long nobody uses them.
+    std::thread::sleep(Duration::from_secs(6));
+    assert!(alive(&place, &server).1 >= during.1);
+    for (key, session) in keys.iter().zip(&sessions) {
+        run(key, session);
+        ask(key, "DELETE", session, None);
+    }
+    back_to(&place, &server, before);
+    // Whom the server is mostly for has kept its own, and the others get new ones.
+    for key in keys.iter().chain([&first]) {
+        let session = start(key);
+        run(key, &session);
+        ask(key, "DELETE", &session, None);
+    }
+    assert!(server.terminate().success());
+}
+
 #[test]
 fn sandboxes_and_zygotes_of_such_policies_end_with_their_sessions() {
     let Some(place) = Place::new() else { return };

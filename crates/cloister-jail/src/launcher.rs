@@ -24,6 +24,8 @@ pub fn run() -> Result<(), Step> {
     // What a sandbox without a pid namespace leaves behind comes here to be reaped, whatever the host's init does.
     sys::prctl(libc::PR_SET_CHILD_SUBREAPER, 1).map_err(Step::at("become the reaper of orphans"))?;
     give_up_oom_protection()?;
+    // A server may have been started with precedence over the rest of the machine; its guests must not have it.
+    sys::be_no_less_nice().map_err(Step::at("give up precedence"))?;
     // A dying launcher must not leave zombies of sandboxes that it forked: their next reaper is the host's init.
     let mut chld = SigSet::empty();
     chld.add(Signal::SIGCHLD);

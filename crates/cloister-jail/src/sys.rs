@@ -141,6 +141,17 @@ pub(crate) fn prctl(option: i32, arg: libc::c_ulong) -> Result<i32, Errno> {
     check(libc::c_long::from(unsafe { libc::prctl(option, arg, 0, 0, 0) })).map(|v| v as i32)
 }
 
+/// Gives up a niceness below zero, and with it the precedence over everybody else's programs. Never refused: less needs no right.
+pub(crate) fn be_no_less_nice() -> Result<(), Errno> {
+    // SAFETY: no memory is involved. -1 is a niceness as well as an error, which it cannot be for the process itself.
+    let now = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
+    if now < 0 {
+        // SAFETY: as above.
+        check(libc::c_long::from(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 0) }))?;
+    }
+    Ok(())
+}
+
 /// Empties the bounding set: not even a program with file capabilities could get any back.
 pub(crate) fn drop_bounding() -> Result<(), Errno> {
     for cap in 0..64 {

@@ -284,7 +284,7 @@ pub(crate) struct Wasm {
     pub(crate) memory_mib: Option<u64>,
     /// Cells that one engine runs at once; more wait for their turn. Default 32.
     pub(crate) cells: Option<u32>,
-    /// Seconds after which a session that nobody uses is written to disk, until its next call. Default 600.
+    /// Seconds after which a session that nobody uses is written to disk, and engines of a principal without any end. Default 600.
     pub(crate) evict_after: Option<u64>,
 }
 

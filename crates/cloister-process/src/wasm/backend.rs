@@ -22,7 +22,7 @@ use cloister_core::{Principal, SandboxId};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What one engine may hold, and how many there may be.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ pub struct WasmConfig {
     pub room: EngineRoom,
     /// Ready sessions per principal and policy.
     pub pool_size: usize,
-    /// Sessions that have been idle for so long are written to disk.
+    /// Sessions that have been idle for so long are written to disk, and engines of principals that have had none for so long end.
     pub evict_after: Duration,
 }
 
@@ -55,6 +55,14 @@ struct Tenancy {
     owner: Principal,
     group: Arc<Group>,
     pool: Shelves<Ready>,
+    rest: Mutex<Rest>,
+}
+
+/// Since when a tenancy has had no session.
+struct Rest {
+    since: Instant,
+    /// It stays without: made ahead of time for whoever the server is mostly for.
+    stays: bool,
 }
 
 /// The backend.
@@ -101,7 +109,7 @@ impl WasmBackend {
         }
         tokio::spawn(idle::watch(Arc::downgrade(self), self.config.evict_after));
         for policy in policies.iter().filter(|policy| policy.tier == WASM_TIER) {
-            self.tenancy(owner, policy);
+            lock(&self.tenancy(owner, policy).rest).stays = true;
         }
     }
 
@@ -110,13 +118,15 @@ impl WasmBackend {
         let mut tenancies = lock(&self.tenancies);
         let known = tenancies.iter().find(|one| one.owner == *owner && *one.group.policy == **policy);
         if let Some(known) = known {
+            lock(&known.rest).since = Instant::now();
             return Arc::clone(known);
         }
         let group = Group::new(Arc::clone(policy), Arc::clone(self.maker()), self.config.clone());
         let group = Arc::new(group);
         let pool = Shelves::new(self.shelves(&group));
         pool.fill();
-        let tenancy = Arc::new(Tenancy { owner: owner.clone(), group, pool });
+        let rest = Mutex::new(Rest { since: Instant::now(), stays: false });
+        let tenancy = Arc::new(Tenancy { owner: owner.clone(), group, pool, rest });
         tenancies.push(Arc::clone(&tenancy));
         tenancy
     }
@@ -142,13 +152,21 @@ impl WasmBackend {
         }
     }
 
-    /// Ends the engines of policies that are not kept and that have no session any more.
+    /// Ends the engines of policies that are not kept and that have no session any more, and of principals that have had no session for
+    /// a while: with tokens of a provider there may be any number of them, and each has engines and ready sessions of its own.
     pub(super) async fn sweep(&self) {
+        let sessions = self.sessions();
         let idle: Vec<_> = {
             let mut tenancies = lock(&self.tenancies);
             // Whoever starts a session holds its tenancy until the session counts.
             let (idle, busy) = std::mem::take(&mut *tenancies).into_iter().partition(|one| {
-                Arc::strong_count(one) == 1 && !self.keeps(&one.group.policy) && one.group.sessions() == 0
+                let mut rest = lock(&one.rest);
+                if sessions.iter().any(|session| one.group.holds(&session.link.engine)) {
+                    rest.since = Instant::now();
+                }
+                let forgotten = !rest.stays && rest.since.elapsed() >= self.config.evict_after;
+                let unwanted = !self.keeps(&one.group.policy) && one.group.sessions() == 0;
+                Arc::strong_count(one) == 1 && (unwanted || forgotten)
             });
             *tenancies = busy;
             idle
