@@ -11,8 +11,8 @@ use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-const WARM: &str = "1+1: cloister wasm";
-const FORK: &str = "fork → first result, 1 MiB of state";
+const WARM: &str = "1+1: cloister wasm, in a loop";
+const FORK: &str = "fork → first result, 1 MiB of state, in a loop";
 /// A state of a mebibyte that is no zero anywhere.
 const MEBIBYTE: Work =
     Work { code: "import os\nx = bytearray(os.urandom(1 << 20))\nprint(len(x))", expected: "1048576" };
@@ -30,28 +30,26 @@ fn main() -> ExitCode {
                 client.run(&process, SUM)?;
             }
             sleep(Duration::from_secs(2));
-            run.case(case(WARM, 4000), || timed(|| client.run(&session, SUM)))?;
-            run.case(case("1+1: cloister process", 2000), || timed(|| client.run(&process, SUM)))?;
+            run.looped(case(WARM, 4000), || timed(|| client.run(&session, SUM)))?;
+            run.looped(case("1+1: cloister process, in a loop", 2000), || {
+                timed(|| client.run(&process, SUM))
+            })?;
+            run.case(case("1+1: cloister wasm, after a pause", 300), || timed(|| client.run(&session, SUM)))?;
 
             client.run(&session, MEBIBYTE)?;
             let fork = |name: &'static str, samples| Case { name, against: FORK, samples };
             let ask = Work { code: "len(x)", expected: "1048576" };
-            let mut copies = Vec::new();
-            run.case(fork(FORK, 200), || {
+            let mut copied = || {
                 let begun = Instant::now();
                 let copy = client.fork(&session)?;
                 client.run(&copy, ask)?;
                 let took = begun.elapsed();
-                copies.push(copy);
-                if copies.len() >= 20 {
-                    for copy in copies.drain(..) {
-                        client.stop(&copy)?;
-                    }
-                }
-                sleep(Duration::from_millis(5));
+                client.stop(&copy)?;
                 Ok(took)
-            })?;
-            run.case(fork("checkpoint and restore, 1 MiB of state", 200), || {
+            };
+            run.looped(fork(FORK, 1000), &mut copied)?;
+            run.case(fork("fork → first result, 1 MiB of state, after a pause", 200), &mut copied)?;
+            run.looped(fork("checkpoint and restore, 1 MiB of state, in a loop", 1000), || {
                 let copy = client.fork(&session)?;
                 let begun = Instant::now();
                 let kept = client.post(&copy, "checkpoint", &json!({}))?;
@@ -62,9 +60,6 @@ fn main() -> ExitCode {
                 client.stop(&copy)?;
                 Ok(took)
             })?;
-            for copy in copies {
-                client.stop(&copy)?;
-            }
             client.stop(&session)?;
             client.stop(&process)?;
         }
@@ -72,16 +67,21 @@ fn main() -> ExitCode {
             let session = eryx.open()?;
             Ok((eryx, session))
         }))?;
-        let case = Case { name: "print(1+1): pyeryx, in its own process", against: WARM, samples: 2000 };
-        run.try_case(case, eryx, |(eryx, session)| {
+        let case =
+            Case { name: "print(1+1): pyeryx, in its own process, in a loop", against: WARM, samples: 2000 };
+        run.try_looped(case, eryx, |(eryx, session)| {
             eryx.run(*session, "print(1+1)", "2").map(|(took, _)| took)
         })?;
 
         if let Some(p50) = run.report.samples(WARM).map(|s| s.p50()) {
-            run.report.aim_time("wasm: warm call round trip over HTTP, p50", Duration::from_micros(300), p50);
+            run.report.aim_time(
+                "wasm: warm call round trip over HTTP, in a loop, p50",
+                Duration::from_micros(300),
+                p50,
+            );
         }
         if let Some(p50) = run.report.samples(FORK).map(|s| s.p50()) {
-            let what = "wasm: fork → first result over HTTP, 1 MiB of state, p50";
+            let what = "wasm: fork → first result over HTTP, 1 MiB of state, in a loop, p50";
             run.report.aim_time(what, Duration::from_micros(1500), p50);
         }
         Ok(String::new())

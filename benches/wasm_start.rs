@@ -12,8 +12,9 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
-const POOL: &str = "print: cloister wasm, pool";
-const NONE: &str = "print: cloister wasm, pool empty";
+const POOL: &str = "print: cloister wasm, in a loop";
+const PAUSED: &str = "print: cloister wasm, after a pause";
+const NONE: &str = "print: cloister wasm, pool empty, in a loop";
 const CROWD: &str = "100 at once: cloister wasm";
 /// Sessions at once.
 const MANY: usize = 100;
@@ -27,7 +28,8 @@ fn main() -> ExitCode {
             let server = Server::start(READY)?;
             let mut client = server.client()?;
             warm(&mut client)?;
-            run.case(case(POOL, 2000), || first(&mut client, WASM))?;
+            run.looped(case(POOL, 4000), || client.first_result(WASM, PRINT))?;
+            run.case(case(PAUSED, 200), || client.first_result(WASM, PRINT))?;
             run.case(Case { name: CROWD, against: CROWD, samples: 50 }, || {
                 crowd(MANY, |gate| one(&server, gate))
             })?;
@@ -40,17 +42,16 @@ fn main() -> ExitCode {
             let server = Server::start(0)?;
             let mut client = server.client()?;
             warm(&mut client)?;
-            run.case(case(NONE, 1000), || first(&mut client, WASM))?;
+            run.looped(case(NONE, 2000), || client.first_result(WASM, PRINT))?;
         }
-        run.try_case(case("print: pyeryx, in its own process", 200), tried(Eryx::new())?, |eryx| {
-            eryx.first_result(PRINT)
-        })?;
+        let name = "print: pyeryx, in its own process, in a loop";
+        run.try_looped(case(name, 500), tried(Eryx::new())?, |eryx| eryx.first_result(PRINT))?;
         run.try_case(case("print: plain python3 -c", 50), tried(Chroot::new())?, |plain| {
             plain.first_results(PRINT, 1)
         })?;
 
         if let Some((p50, p99)) = run.report.samples(POOL).map(|s| (s.p50(), s.p99())) {
-            let what = "wasm: start → first result over HTTP";
+            let what = "wasm: start → first result over HTTP, in a loop";
             run.report.aim_time(&format!("{what}, p50"), Duration::from_millis(1), p50);
             run.report.aim_time(&format!("{what}, p99"), Duration::from_millis(5), p99);
         }
@@ -72,12 +73,6 @@ fn warm(client: &mut Client) -> Result<(), Failure> {
         thread::sleep(Duration::from_secs(2));
     }
     Ok(())
-}
-
-/// One start and call, and a moment for the pool.
-fn first(client: &mut Client, interpreter: &str) -> Result<Duration, Failure> {
-    thread::sleep(Duration::from_millis(5));
-    client.first_result(interpreter, PRINT)
 }
 
 /// One of the crowd. Its connection stands before the clock runs.

@@ -14,11 +14,15 @@ use std::time::Duration;
 const CRITERION_LEAST: usize = 10;
 /// Up to this number, each observation is a sample of its own.
 const ONE_BY_ONE: usize = 300;
+/// Batches of more than that. Before each, the bench waits for a quiet moment.
+const BATCHES: usize = 100;
 
 /// One bench.
 pub struct Run {
     bench: &'static str,
     criterion: Criterion,
+    /// Batches in which many observations are taken.
+    batches: usize,
     /// What has been measured so far.
     pub report: Report,
 }
@@ -37,8 +41,8 @@ pub struct Case<'a> {
 impl Run {
     /// Takes a bench from its beginning to its tables. `work` returns Markdown that follows the table.
     pub fn bench(bench: &'static str, work: impl FnOnce(&mut Self) -> Result<String, Failure>) -> ExitCode {
-        let mut run =
-            Self { bench, criterion: Criterion::default().configure_from_args(), report: Report::default() };
+        let criterion = Criterion::default().configure_from_args();
+        let mut run = Self { bench, criterion, batches: BATCHES, report: Report::default() };
         let done = work(&mut run).and_then(|extra| run.report.write(&out(), run.bench, &extra));
         run.criterion.final_summary();
         match done {
@@ -69,6 +73,19 @@ impl Run {
         Ok(())
     }
 
+    /// The same in a loop: ten batches, each without a pause between its observations, so that the processors stay awake. For what
+    /// programs ask for one after the other, and for times that are shorter than the waking of a processor.
+    pub fn looped(
+        &mut self,
+        case: Case<'_>,
+        work: impl FnMut() -> Result<Duration, Failure>,
+    ) -> Result<(), Failure> {
+        self.batches = CRITERION_LEAST;
+        let done = self.case(case, work);
+        self.batches = BATCHES;
+        done
+    }
+
     /// The same for something that may not run on this host: then the row says why.
     pub fn try_case<T>(
         &mut self,
@@ -84,6 +101,19 @@ impl Run {
                 Ok(())
             }
         }
+    }
+
+    /// [`Self::looped`] for something that may not run on this host.
+    pub fn try_looped<T>(
+        &mut self,
+        case: Case<'_>,
+        tried: Tried<T>,
+        work: impl FnMut(&mut T) -> Result<Duration, Failure>,
+    ) -> Result<(), Failure> {
+        self.batches = CRITERION_LEAST;
+        let done = self.try_case(case, tried, work);
+        self.batches = BATCHES;
+        done
     }
 
     fn observe(
@@ -102,9 +132,10 @@ impl Run {
             };
             return (0..wanted).map(gated).collect();
         }
-        // Few observations are criterion's samples one by one, so that their number is known; many are taken in a hundred batches.
+        // Few observations are criterion's samples one by one, so that their number is known; many are taken in batches.
+        let looped = self.batches < BATCHES;
         let (sample_size, measurement) = match u32::try_from(wanted) {
-            Ok(many) if wanted > ONE_BY_ONE => (100, expected * many),
+            Ok(many) if looped || wanted > ONE_BY_ONE => (self.batches, expected * many),
             _ => (wanted, Duration::from_nanos(1)),
         };
         let mut group = self.criterion.benchmark_group(self.bench);
