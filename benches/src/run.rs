@@ -140,7 +140,9 @@ impl Run {
         };
         let mut group = self.criterion.benchmark_group(self.bench);
         group.sampling_mode(SamplingMode::Flat).sample_size(sample_size);
-        group.warm_up_time(Duration::from_millis(1)).measurement_time(measurement);
+        // In a loop, long enough for criterion to see how long an observation takes once the processors are awake.
+        let warm_up = Duration::from_millis(if looped { 500 } else { 1 });
+        group.warm_up_time(warm_up).measurement_time(measurement);
         let mut calls: Vec<Vec<Duration>> = Vec::new();
         let mut failed = None;
         group.bench_function(case.name, |bencher| {
