@@ -9,8 +9,6 @@ from pathlib import Path
 
 from register import ROOT, Wrong
 
-# Test programs of the package cloister-tests, by the first word of a test's name.
-WHOLE = ("kernel", "browser", "api", "service", "tidy")
 
 
 @dataclass(frozen=True)
@@ -26,26 +24,20 @@ class Program:
         return [str(self.path), "--exact", test]
 
 
-def cargo(packages: set[str]) -> list[dict]:
-    """Builds the tests of some packages, and the programs that they start. What cargo says of each is returned."""
+def cargo() -> list[dict]:
+    """Builds all tests, and the programs that they start. What cargo says of each is returned. All, since some would have features of
+    their libraries of their own, and be built anew for minutes where `make test` has built everything."""
     # The kernel, browser and service tests start what is built beside them.
     subprocess.run(["cargo", "build", "--locked", "--workspace", "--quiet"], cwd=ROOT, check=True)
-    wanted = [word for package in sorted(packages) for word in ("-p", package)]
-    command = ["cargo", "test", "--locked", "--no-run", "--message-format=json", *wanted]
+    command = ["cargo", "test", "--locked", "--workspace", "--no-run", "--message-format=json"]
     built = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     return [json.loads(line) for line in built.stdout.splitlines() if line.startswith("{")]
-
-
-def package(test: str) -> str:
-    """The package that a test belongs to."""
-    first = test.split("::", 1)[0]
-    return "cloister-tests" if first in WHOLE else first
 
 
 def build(tests: list[str]) -> dict[str, tuple[Program, str]]:
     """The program of each test, and the test's name in it."""
     found: dict[str, list[Program]] = {}
-    for message in cargo({package(test) for test in tests}):
+    for message in cargo():
         if message.get("reason") != "compiler-artifact" or not message.get("executable") or not message["profile"]["test"]:
             continue
         folder = Path(message["manifest_path"]).parent
