@@ -81,6 +81,8 @@ pub fn prepare(
             .mode(mode)
             .create(dir)
             .and_then(|()| chown(dir, Some(owner), Some(gid)))
+            // Whatever the server's umask has taken away: its user must get through.
+            .and_then(|()| fs::set_permissions(dir, std::os::unix::fs::PermissionsExt::from_mode(mode)))
             .map_err(failed(format!("create {}", dir.display())))?;
     }
     for (name, text) in told {
