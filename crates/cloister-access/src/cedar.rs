@@ -177,7 +177,7 @@ impl Authorizer for Cedar {
     fn decide(&self, query: &Query<'_>) -> Decision {
         let rules = self.rules();
         let key = memo::key(query, rules.by_id);
-        if rules.memo.holds(query.time, &key) {
+        if key.as_ref().is_some_and(|key| rules.memo.holds(query.time, key)) {
             return Decision::Allow;
         }
         match self.ask(&rules, query) {
@@ -185,7 +185,9 @@ impl Authorizer for Cedar {
                 if response.decision() == Verdict::Allow
                     && response.diagnostics().errors().next().is_none() =>
             {
-                rules.memo.keep(query.time, key);
+                if let Some(key) = key {
+                    rules.memo.keep(query.time, key);
+                }
                 Decision::Allow
             }
             Ok(response) => Decision::Deny(self.refused(&rules, query, &response)),

@@ -15,6 +15,9 @@ use std::sync::Mutex;
 
 /// Questions that are kept. Stops memory exhaustion by ever new ones within a second.
 const KEPT: usize = 4096;
+/// Bytes of texts of a question that is kept. Stops the same by long ones: the scheme and host of an address are the caller's, and may
+/// be as long as a request.
+const LONGEST: usize = 1024;
 
 /// What was allowed. It belongs to one set of policies, and goes with it.
 #[derive(Debug, Default)]
@@ -46,10 +49,19 @@ impl Memo {
 }
 
 /// Everything of a question but its time. `by_id`: whether some policy looks at which session or interpreter it is about; where none
-/// does, the sessions of one caller are one question.
-pub(crate) fn key(query: &Query<'_>, by_id: bool) -> Vec<u8> {
+/// does, the sessions of one caller are one question. `None` if it is too long to be kept.
+pub(crate) fn key(query: &Query<'_>, by_id: bool) -> Option<Vec<u8>> {
     let Query { principal, roles, source, time: _, action, resource, details } = *query;
     let Details { timeout, language, runtime, scheme, host } = details;
+    let (kind, id) = match resource {
+        Resource::Server => ("server", ""),
+        Resource::Interpreter(id) => ("interpreter", id),
+        Resource::Session(id) => ("session", id),
+    };
+    let texts = [&principal.tenant, &principal.name, id, scheme.unwrap_or(""), host.unwrap_or("")];
+    if texts.iter().map(|text| text.len()).sum::<usize>() > LONGEST {
+        return None;
+    }
     let mut key = Vec::with_capacity(160);
     // Each with its length, so that no two questions are the same bytes.
     let mut put = |text: Option<&str>| {
@@ -60,18 +72,13 @@ pub(crate) fn key(query: &Query<'_>, by_id: bool) -> Vec<u8> {
     put(Some(&principal.tenant));
     put(Some(&principal.name));
     put(Some(action.word()));
-    let (kind, id) = match resource {
-        Resource::Server => ("server", ""),
-        Resource::Interpreter(id) => ("interpreter", id),
-        Resource::Session(id) => ("session", id),
-    };
     put(Some(kind));
     put(Some(id).filter(|_| by_id));
     [language, runtime, scheme, host].into_iter().for_each(&mut put);
     put(source.map(|ip| ip.to_string()).as_deref());
     put(timeout.map(|asked| asked.as_nanos().to_string()).as_deref());
     roles.iter().for_each(|role| put(Some(role.word())));
-    key
+    Some(key)
 }
 
 #[cfg(test)]
@@ -92,6 +99,7 @@ mod tests {
         let roles = [Role::User];
         let first = asked(&who, &roles, Resource::Session("s1"));
         let mut seen = HashSet::from([key(&first, true)]);
+        assert_ne!(key(&first, true), None);
         let neighbour = Principal { tenant: "a".into(), name: "bc".into() };
         let limited = |millis| Details { timeout: Some(Duration::from_millis(millis)), ..Details::default() };
         let others = [
@@ -116,6 +124,9 @@ mod tests {
         let other = asked(&who, &roles, Resource::Session("s2"));
         assert_eq!(key(&first, false), key(&other, false));
         assert_ne!(key(&first, false), key(&asked(&who, &roles, Resource::Interpreter("s1")), false));
+        let host = "h".repeat(LONGEST);
+        let long = Query { details: Details { host: Some(&host), ..Details::default() }, ..first };
+        assert_eq!(key(&long, true), None, "a question that is too long is not kept");
     }
 
     #[test]
