@@ -181,9 +181,8 @@ impl Session {
                 report.restored = before.is_some();
                 report.state_lost = before.is_none();
                 *place = Place::Live(Box::new(guest));
-                if before.is_none() {
-                    crate::lock(&self.history).rest = Rest::Fresh;
-                }
+                // Also where it was known before: a call that began with an empty context has made it that of a new session.
+                crate::lock(&self.history).rest = to.clone().rest();
             }
             Err(error) => {
                 report.state_lost = true;

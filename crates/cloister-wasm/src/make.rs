@@ -96,6 +96,8 @@ impl Crew {
             self.orders().answer(&EngineAnswer::Opened { session: number });
             let session = Session::new(number, terms, channel, control, guest);
             crate::lock(&session.history).rest = rest;
+            // What is known of a copy's memory is memory as well, and counts from now on.
+            session.settle(&mut crate::lock(&session.place));
             self.add(Arc::new(session))
         });
         if let Err(errno) = added {

@@ -1,7 +1,7 @@
 //! States that are kept: on request, before every call, and calls that happen whole or not at all.
 
 use super::{PLENTY, SHORT, checkpoint, restore, wasm};
-use cloister_core::command::ToolCall;
+use cloister_core::command::{Language, Runtime, ToolCall};
 use cloister_core::event::{Ended, Outcome, StateAfter};
 use cloister_core::policy::{Policy, Snapshots};
 use cloister_tests::calls::in_session;
@@ -99,6 +99,26 @@ async fn a_call_that_was_undone_first_of_all_leaves_a_new_session() {
         restore(session, None).await.unwrap();
         let ran = session.python("import os\n('x' in globals(), os.listdir('.'))").await;
         assert_eq!(ran.text(), "(False, [])", "{ran:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_cut_off_call_with_an_empty_context_has_brought_back_is_brought_back_again() {
+    const STUBBORN: &str = "while True:\n  try:\n    while True: pass\n  except BaseException: pass";
+    in_session(keeping(Snapshots::Call), async |session| {
+        session.python("x = 1").await;
+        let cleared = ToolCall::ExecuteCode {
+            code: STUBBORN.into(),
+            language: Language::Python,
+            runtime: Runtime::Python,
+            clear_context: true,
+        };
+        let ran = session.run(cleared, SHORT).await;
+        assert_eq!(ran.execution.state, StateAfter::Restored, "{ran:?}");
+        let ran = session.python_within(STUBBORN, SHORT).await;
+        assert_eq!(ran.execution.state, StateAfter::Restored, "{ran:?}");
+        assert_eq!(session.python("x").await.text(), "1");
     })
     .await;
 }
