@@ -330,6 +330,14 @@ fn a_value_that_a_foreign_host_gives_away_is_in_no_answer_no_log_and_no_record()
     assert_eq!(whole, format!("{}{stars}{}", "x".repeat(50), "y".repeat(50)));
     let part = server.request("GET", &file, &[("Range", "bytes=40-63")], None).text();
     assert_eq!(part, format!("{}{}", "x".repeat(10), &stars[..14]), "a part of a value");
+    // Also one that lies in it, or is a single byte of it: what lies around it is looked at as well.
+    for (first, last) in [(51, 50 + VALUE.len() - 2), (53, 53)] {
+        let range = format!("bytes={first}-{last}");
+        let part = server.request("GET", &file, &[("Range", &range)], None).text();
+        assert_eq!(part, stars[..=last - first], "{range}");
+    }
+    let rest = server.request("GET", &file, &[("Range", "bytes=-49")], None).text();
+    assert_eq!(rest, "y".repeat(49));
     let tasks = format!("/v1/sessions/{id}/tasks");
     let task = server.request("POST", &tasks, &[], Some(json!({ "command": "cat leak.txt" }))).json();
     let task = format!("{tasks}/{}", task["id"].as_str().unwrap_or_default());

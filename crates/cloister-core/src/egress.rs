@@ -64,8 +64,8 @@ pub trait EgressFactory: Send + Sync {
 pub trait Redaction: Send + Sync {
     /// Puts asterisks over every value in content that is whole. Lengths stay true.
     fn mask(&self, content: &mut [u8]);
-    /// The same for a part of a file: also over what its borders have cut off a value.
-    fn mask_part(&self, part: &mut [u8]);
+    /// Bytes of the longest value, however it is written. Who gives out a part of a file looks so much further on both sides.
+    fn longest(&self) -> usize;
     /// The same for a stream that goes on: takes its next bytes, and gives what can be passed on. What may be the beginning of a value
     /// stays in `held` until more is known.
     fn pass(&self, held: &mut Vec<u8>, next: &[u8]) -> Vec<u8>;

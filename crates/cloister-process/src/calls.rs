@@ -57,6 +57,11 @@ impl Peer<'_> {
         // Before the request is out: what it runs into at once counts as well.
         let before = call.is_foreground().then(|| (self.usage)()).flatten();
         let name = call.name();
+        let mut redact = self.redaction.map(|values| Redact::new(Arc::clone(values)));
+        let call = match &mut redact {
+            Some(redact) => redact.call(call),
+            None => call,
+        };
         let (request, blob) = request(&id, call, deadline_ms).ok_or_else(|| {
             InvokeError::NotSupported(format!("a code session has no browser and does not take {name}"))
         })?;
@@ -66,15 +71,14 @@ impl Peer<'_> {
             io::ErrorKind::InvalidInput => too_large(),
             _ => self.gone(),
         })?;
-        let mut redact = self.redaction.map(|values| Redact::new(Arc::clone(values)));
         let outcome = self.pump(&mut replies, before, redact.as_mut(), events).await;
         self.control.forget(&id);
         let mut outcome = outcome?;
-        if let Some(redact) = &mut redact {
+        if let Some(mut redact) = redact {
             for event in redact.rest() {
                 let _: Result<(), _> = events.send(event).await;
             }
-            outcome = redact.outcome(outcome);
+            outcome = redact.looked_through(outcome).await?;
         }
         let _: Result<(), _> = events.send(translate::done(outcome)).await;
         Ok(())

@@ -9,22 +9,62 @@
 //! [`Redact`] and pay nothing.
 
 use bytes::Bytes;
+use cloister_core::backend::InvokeError;
+use cloister_core::command::ToolCall;
 use cloister_core::egress::Redaction;
 use cloister_core::event::{
     Entry, Event, Execution, FileBody, GuestError, Outcome, PathFailure, Rich, TaskStatus,
 };
 use std::sync::Arc;
 
+/// Bytes above which what is looked through would keep a thread of the runtime for too long.
+const LARGE: usize = 1 << 20;
+
 /// The redaction of one call.
 pub(crate) struct Redact {
     values: Arc<dyn Redaction>,
+    /// What was asked of a part of a file, which is read with what lies around it: a value that the borders cut up is still one.
+    part: Option<Part>,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
 }
 
+/// A part of what was read.
+struct Part {
+    /// Bytes before it.
+    before: u64,
+    length: u64,
+}
+
+impl Part {
+    fn of(&self, data: &Bytes) -> Bytes {
+        let within = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(data.len());
+        data.slice(within(self.before)..within(self.before.saturating_add(self.length)))
+    }
+}
+
 impl Redact {
     pub(crate) fn new(values: Arc<dyn Redaction>) -> Self {
-        Self { values, stdout: Vec::new(), stderr: Vec::new() }
+        Self { values, part: None, stdout: Vec::new(), stderr: Vec::new() }
+    }
+
+    /// The call as it has to be made.
+    pub(crate) fn call(&mut self, call: ToolCall) -> ToolCall {
+        let ToolCall::ReadRange { path, offset, length } = call else { return call };
+        let reach = self.values.longest().saturating_sub(1) as u64;
+        let before = reach.min(offset);
+        self.part = Some(Part { before, length });
+        ToolCall::ReadRange { path, offset: offset - before, length: length.saturating_add(before + reach) }
+    }
+
+    /// [`Self::outcome`], off the runtime's threads where there is much to look through: others wait for them.
+    pub(crate) async fn looked_through(self, outcome: Outcome) -> Result<Outcome, InvokeError> {
+        if weight(&outcome) <= LARGE {
+            return Ok(self.outcome(outcome));
+        }
+        let looked = tokio::task::spawn_blocking(move || self.outcome(outcome)).await;
+        looked
+            .map_err(|error| InvokeError::Protocol(format!("an answer could not be looked through: {error}")))
     }
 
     /// The event as clients may have it; `None` if nothing of it can be passed on yet.
@@ -83,9 +123,9 @@ impl Redact {
                 Outcome::Task(task)
             }
             Outcome::Range { size, modified, data } => {
-                let mut data = Vec::from(data);
-                self.values.mask_part(&mut data);
-                Outcome::Range { size, modified, data: data.into() }
+                let data = self.bytes(data);
+                let data = self.part.as_ref().map_or(data.clone(), |part| part.of(&data));
+                Outcome::Range { size, modified, data }
             }
             Outcome::Failed { message } => Outcome::Failed { message: self.texted(message) },
             // What the client has said itself, or what no guest has.
@@ -132,5 +172,15 @@ impl Redact {
             reason: self.texted(reason),
         };
         failed.into_iter().map(masked).collect()
+    }
+}
+
+/// Bytes that have to be looked through.
+fn weight(outcome: &Outcome) -> usize {
+    match outcome {
+        Outcome::Files { files, .. } => files.iter().map(|file| file.data.len()).sum(),
+        Outcome::Range { data, .. } => data.len(),
+        Outcome::Task(task) => task.stdout.len() + task.stderr.len(),
+        _ => 0,
     }
 }

@@ -306,12 +306,12 @@ impl Driver {
 
     fn started(&mut self, worker: Worker) {
         self.worker = Some(worker.clone());
+        self.counted.begin(&worker);
         if let Err(reason) = self.state.started() {
             self.take_down(reason);
             return;
         }
         self.account.ready(&worker);
-        self.counted.begin(&worker);
         records::bind_later(&self.store, &self.id, worker.sandbox());
         self.task(Duty::Watch, async move { Happened::WorkerExited(worker.exited().await) });
         // Published first: who hears that it is up may look at once.

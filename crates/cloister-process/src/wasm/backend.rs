@@ -155,9 +155,10 @@ impl WasmBackend {
     /// Ends the engines of policies that are not kept and that have no session any more, and of principals that have had no session for
     /// a while: with tokens of a provider there may be any number of them, and each has engines and ready sessions of its own.
     pub(super) async fn sweep(&self) {
-        let sessions = self.sessions();
         let idle: Vec<_> = {
             let mut tenancies = lock(&self.tenancies);
+            // Under the lock: a start that has ended since would be missed.
+            let sessions = self.sessions();
             // Whoever starts a session holds its tenancy until the session counts.
             let (idle, busy) = std::mem::take(&mut *tenancies).into_iter().partition(|one| {
                 let mut rest = lock(&one.rest);
@@ -259,6 +260,7 @@ impl InterpreterBackend for WasmBackend {
         sessions.retain(|_, session| session.strong_count() > 0);
         sessions.insert(id, Arc::downgrade(&session));
         drop(sessions);
+        lock(&tenancy.rest).since = Instant::now();
         Ok(session)
     }
 

@@ -10,8 +10,6 @@ use memchr::memmem::Finder;
 
 /// A spelling of fewer bytes would be found everywhere.
 const SHORTEST: usize = 8;
-/// Fewest bytes at the border of a part that are taken for a piece of a value: fewer would be found everywhere, and files changed for it.
-const BORDER: usize = 6;
 
 /// What is looked for.
 #[derive(Default)]
@@ -43,29 +41,6 @@ impl Patterns {
         found
     }
 
-    /// Masks every pattern, and at the borders what may be the rest or the beginning of one.
-    pub(super) fn mask_part(&self, bytes: &mut [u8]) {
-        self.mask(bytes);
-        let needles = || self.finders.iter().map(Finder::needle);
-        let cut = |n: usize, at_end: bool| {
-            needles().any(|needle| {
-                let (first, last) =
-                    (needle.get(..n), needle.len().checked_sub(n).and_then(|at| needle.get(at..)));
-                if at_end {
-                    first.is_some_and(|first| bytes.ends_with(first))
-                } else {
-                    last.is_some_and(|last| bytes.starts_with(last))
-                }
-            })
-        };
-        let longest = self.longest().saturating_sub(1).min(bytes.len());
-        let found = |at_end| (BORDER..=longest).rev().find(|n| cut(*n, at_end)).unwrap_or(0);
-        let (head, tail) = (found(false), found(true));
-        let length = bytes.len();
-        bytes[..head].fill(b'*');
-        bytes[length - tail..].fill(b'*');
-    }
-
     /// The next bytes of a stream: what can be passed on, while what may be the beginning of a pattern stays in `held`. And whether there
     /// was one.
     pub(super) fn pass(&self, held: &mut Vec<u8>, next: &[u8]) -> (Vec<u8>, bool) {
@@ -75,7 +50,8 @@ impl Patterns {
         (std::mem::replace(held, rest), found)
     }
 
-    fn longest(&self) -> usize {
+    /// Bytes of the longest pattern.
+    pub(super) fn longest(&self) -> usize {
         self.finders.first().map_or(0, |finder| finder.needle().len())
     }
 
@@ -206,25 +182,6 @@ mod tests {
         assert_eq!(scrubber.push(b"and s3cr"), b"and ");
         assert_eq!(scrubber.push(b"et\n"), b"s3cret\n");
         assert!(!scrubber.found());
-    }
-
-    #[test]
-    fn parts_of_a_file_do_not_show_what_their_borders_have_cut_off() {
-        let text = format!("before {VALUE} after");
-        let at = text.find(VALUE).unwrap();
-        for cut in at + BORDER..=at + VALUE.len() - BORDER {
-            let (mut first, mut second) = (text.as_bytes()[..cut].to_vec(), text.as_bytes()[cut..].to_vec());
-            patterns().mask_part(&mut first);
-            patterns().mask_part(&mut second);
-            let whole = String::from_utf8([first, second].concat()).unwrap();
-            assert_eq!(whole, format!("before {} after", "*".repeat(VALUE.len())), "cut at {cut}");
-        }
-        // Fewer bytes than that stay what they are, and so does what only looks alike.
-        let mut short = VALUE.as_bytes()[..BORDER - 1].to_vec();
-        patterns().mask_part(&mut short);
-        assert_eq!(short, &VALUE.as_bytes()[..BORDER - 1]);
-        let mut none = Vec::new();
-        patterns().mask_part(&mut none);
     }
 
     #[test]
