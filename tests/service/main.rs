@@ -15,6 +15,7 @@ mod crashes;
 mod denials;
 mod downloads;
 mod egress;
+mod kept;
 mod keys;
 mod learn;
 mod lent;

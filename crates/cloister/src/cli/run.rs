@@ -1,13 +1,13 @@
-//! `cloister run FILE|-`: a program in a fresh session, with its streams and its exit code as if it ran here.
+//! `cloister run FILE|-`: a program in a fresh session, or in one that is there, with its streams and its exit code as if it ran here.
 //! (`cloister run -- COMMAND`, a program on this machine, is `host_command.rs`.)
 //!
 //! ```text
-//!   start ─▶ send --file … ─▶ invoke (live) ─▶ fetch --get … ─▶ stop (unless --keep)
+//!   start (unless --session) ─▶ send --file … ─▶ invoke (live) ─▶ fetch --get … ─▶ stop (unless --keep, --session)
 //! ```
 
 use super::session::{Values, Wanted, invoke, start, stop};
 use super::{Connection, Failure, block_on, cp, host_command};
-use crate::client::{Client, Session};
+use crate::client::Client;
 use crate::output::{Output, size};
 use serde_json::{Value, json};
 use std::io::{self, IsTerminal, Read};
@@ -36,6 +36,9 @@ pub(crate) struct Args {
     /// Fetch a file afterwards; may be given several times
     #[arg(long = "get", value_name = "REMOTE[:LOCAL]")]
     gets: Vec<String>,
+    /// Run in this session, with its variables and files, instead of a fresh one; it goes on
+    #[arg(long, value_name = "ID", conflicts_with_all = ["interpreter", "policy", "tier", "keep"])]
+    session: Option<String>,
     /// Interpreter of the session [default: aws.codeinterpreter.v1]
     #[arg(long, value_name = "ID")]
     interpreter: Option<String>,
@@ -60,7 +63,7 @@ pub(crate) struct Args {
     #[arg(
         last = true,
         value_name = "COMMAND",
-        conflicts_with_all = ["file", "language", "runtime", "files", "gets", "interpreter", "policy", "tier", "timeout", "keep"]
+        conflicts_with_all = ["file", "language", "runtime", "files", "gets", "session", "interpreter", "policy", "tier", "timeout", "keep"]
     )]
     command: Vec<String>,
 }
@@ -117,25 +120,31 @@ async fn run_file(file: &str, args: Args, out: Output) -> Result<ExitCode, Failu
         (None, None) => Wanted::Default,
     };
     let life = args.timeout.map(|seconds| (seconds.ceil() as u64 + MARGIN).clamp(900, LONGEST));
-    let session = start(&client, wanted, "cloister run", life).await?;
+    let id = match &args.session {
+        Some(id) => id.clone(),
+        None => start(&client, wanted, "cloister run", life).await?.id,
+    };
     let values = if file == "-" { Values::Show } else { Values::Hide };
-    let work = work(&client, &session, &body, values, &sends, &gets, out);
+    let work = work(&client, &id, &body, values, &sends, &gets, out);
     let outcome = tokio::select! {
         outcome = work => outcome,
-        // Stopping the session stops the program.
-        _ = tokio::signal::ctrl_c() => Err(Failure { code: 130, message: "interrupted".to_owned() }),
+        // Stopping the session stops the program; one that was there before has more than this program.
+        _ = tokio::signal::ctrl_c() => {
+            let goes_on = if args.session.is_some() { "; the program goes on in its session" } else { "" };
+            Err(Failure { code: 130, message: format!("interrupted{goes_on}") })
+        }
     };
     if args.keep {
-        eprintln!("cloister: session {}", session.id);
-    } else {
-        stop(&client, &session.id).await?;
+        eprintln!("cloister: session {id}");
+    } else if args.session.is_none() {
+        stop(&client, &id).await?;
     }
     outcome
 }
 
 async fn work(
     client: &Client,
-    session: &Session,
+    id: &str,
     body: &Value,
     values: Values,
     sends: &[(PathBuf, String)],
@@ -143,13 +152,13 @@ async fn work(
     out: Output,
 ) -> Result<ExitCode, Failure> {
     for (local, remote) in sends {
-        cp::send(client, &session.id, remote, local).await?;
+        cp::send(client, id, remote, local).await?;
     }
-    let finished = invoke(client, &session.id, body, values, out).await?;
+    let finished = invoke(client, id, body, values, out).await?;
     let created: Vec<_> = finished.done.files.iter().map(|file| (file.name.clone(), file.size)).collect();
-    let code = finished.report(&session.id, out)?;
+    let code = finished.report(id, out)?;
     for (remote, local) in gets {
-        let (local, bytes) = match cp::fetch(client, &session.id, remote, local).await {
+        let (local, bytes) = match cp::fetch(client, id, remote, local).await {
             Ok(fetched) => fetched,
             // A program that failed seldom leaves its files; its own code says more than ours.
             Err(failure) if code != 0 => {
