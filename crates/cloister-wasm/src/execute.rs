@@ -11,6 +11,7 @@ use crate::guest::{Death, Guest};
 use crate::history::{Rest, Snapshot};
 use crate::output::Output;
 use crate::session::{Place, Session};
+use crate::state::Early;
 use crate::wasi::{Moved, Stop};
 use cloister_jail::guest::cell::CellRequest;
 use cloister_jail::guest::engine::Keep;
@@ -79,6 +80,7 @@ impl Session {
         self.control
             .begin(started + Duration::from_millis(deadline_ms), Duration::from_millis(self.terms.grace_ms));
         guest.store.data_mut().cell.output = output.take();
+        guest.store.data_mut().cell.woken = Early::No;
         guest.store.data_mut().share.refused = false;
         guest.store.data_mut().wasi.moved = Moved::default();
         let ran = {

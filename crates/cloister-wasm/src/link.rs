@@ -1,7 +1,7 @@
 //! The functions that guests can call: preview 1 as `wasi` lists it, and two of our own. There are no others.
 
 use crate::output::EVENT;
-use crate::state::{Cell, State};
+use crate::state::{Cell, Early, State};
 use crate::wasi::{self, Host, Stop, Stream, Wasi};
 use crate::wasi_functions;
 use wasmtime::{Caller, Linker};
@@ -35,6 +35,7 @@ macro_rules! define {
                         let (memory, wasi, cell) = parts(&mut caller)?;
                         let answer = wasi::calls::$name(wasi, cell, memory, $($argument),*)?;
                         files(caller.data_mut())?;
+                        interrupt(&mut caller);
                         Ok(answer)
                     },
                 )?;
@@ -44,6 +45,19 @@ macro_rules! define {
     };
 }
 wasi_functions!(define);
+
+/// Trips the guest's signal if a sleep was ended before its time: to the guest it looks like one that was slept to its end, and it must
+/// not go on as if it had been.
+fn interrupt(caller: &mut Caller<'_, State>) {
+    let state = caller.data_mut();
+    if state.cell.woken != Early::Untold {
+        return;
+    }
+    state.cell.woken = Early::Told;
+    if let Some((memory, signals)) = state.memory.zip(state.signals) {
+        signals.trip(memory.data_mut(caller));
+    }
+}
 
 /// Files are memory of the process: what they grow by is taken from the same budget.
 fn files(state: &mut State) -> Result<(), Stop> {

@@ -27,6 +27,7 @@ use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 
 /// Bytes of a page of the host.
@@ -36,6 +37,8 @@ const RESERVED: usize = 4 << 30;
 /// Behind it, so that code needs no check of bounds (an access adds a constant offset of up to 4 GiB in principle; wasmtime asks for
 /// what its settings promise, and larger offsets are checked).
 const GUARD: usize = 32 << 20;
+/// How long the kernel may take to let go of the image's pages.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Regions that are kept for the next session.
 const KEPT: usize = 256;
 
@@ -63,7 +66,7 @@ impl Memories {
         file.write_all(content)?;
         let seals =
             SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
-        fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
+        seal(&file, seals)?;
         lock(&self.free).clear();
         let mapped = Mapped::of(&file)?;
         let image = Image { file: file.into(), len: content.len(), mapped };
@@ -92,6 +95,18 @@ impl Memories {
             if free.len() < KEPT && region.image == self.image_len() {
                 free.push(region);
             }
+        }
+    }
+}
+
+/// Seals a file whose content is written. EBUSY is not for ever: the kernel gives up after 0.3 s (mm/memfd.c, `memfd_wait_for_pins`) while
+/// one of the pages is still on its way somewhere, which on a busy machine takes longer.
+fn seal(file: &File, seals: SealFlag) -> nix::Result<()> {
+    let since = Instant::now();
+    loop {
+        match fcntl(file, FcntlArg::F_ADD_SEALS(seals)) {
+            Err(Errno::EBUSY) if since.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(10)),
+            other => return other.map(drop),
         }
     }
 }

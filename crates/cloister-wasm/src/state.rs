@@ -33,6 +33,19 @@ pub struct Cell {
     pub output: Option<Output>,
     /// What is said on descriptor 2 while there is no call: something has gone wrong.
     pub said: Vec<u8>,
+    /// What the guest knows of a sleep that was ended before its time.
+    pub(crate) woken: Early,
+}
+
+/// Whether a sleep of a call was ended before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Early {
+    /// None was.
+    No,
+    /// One was, and the guest must hear of it before it goes on.
+    Untold,
+    /// It has heard of the first. Whoever sleeps on is interrupted by the clock, which leaves time to end in peace.
+    Told,
 }
 
 /// Bytes of [`Cell::said`] that are kept.
@@ -41,7 +54,7 @@ const SAID: usize = 4096;
 impl Cell {
     /// A session that runs nothing.
     pub fn new(control: Arc<Control>) -> Self {
-        Self { control, output: None, said: Vec::new() }
+        Self { control, output: None, said: Vec::new(), woken: Early::No }
     }
 }
 
@@ -99,7 +112,12 @@ impl Host for Cell {
         match (self.control.sleep(until), self.control.verdict()) {
             (_, Verdict::Overrun | Verdict::Closed) => Woken::Stopped,
             (true, _) => Woken::Elapsed,
-            (false, _) => Woken::Early,
+            (false, _) => {
+                if self.woken == Early::No {
+                    self.woken = Early::Untold;
+                }
+                Woken::Early
+            }
         }
     }
 
