@@ -37,6 +37,9 @@ pub struct Cell {
     pub(crate) woken: Early,
 }
 
+/// Between two interrupts of a guest that goes on sleeping.
+const AGAIN: Duration = Duration::from_millis(20);
+
 /// Whether a sleep of a call was ended before its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Early {
@@ -44,7 +47,7 @@ pub(crate) enum Early {
     No,
     /// One was, and the guest must hear of it before it goes on.
     Untold,
-    /// It has heard of the first. Whoever sleeps on is interrupted by the clock, which leaves time to end in peace.
+    /// It has heard of it.
     Told,
 }
 
@@ -109,13 +112,16 @@ impl Host for Cell {
         }
         let until = Instant::now().checked_add(Duration::from_nanos(left));
         let until = until.unwrap_or_else(|| Instant::now() + Duration::from_secs(1 << 30));
-        match (self.control.sleep(until), self.control.verdict()) {
+        let elapsed = self.control.sleep(until);
+        if !elapsed && self.woken == Early::Told {
+            // It has heard that it is interrupted, and sleeps again. It hears of it again, but not in a loop without a pause.
+            std::thread::sleep(AGAIN);
+        }
+        match (elapsed, self.control.verdict()) {
             (_, Verdict::Overrun | Verdict::Closed) => Woken::Stopped,
             (true, _) => Woken::Elapsed,
             (false, _) => {
-                if self.woken == Early::No {
-                    self.woken = Early::Untold;
-                }
+                self.woken = Early::Untold;
                 Woken::Early
             }
         }
