@@ -80,10 +80,7 @@ impl Run {
         case: Case<'_>,
         work: impl FnMut() -> Result<Duration, Failure>,
     ) -> Result<(), Failure> {
-        self.batches = CRITERION_LEAST;
-        let done = self.case(case, work);
-        self.batches = BATCHES;
-        done
+        self.try_looped(case, Ok(work), |work| work())
     }
 
     /// The same for something that may not run on this host: then the row says why.

@@ -10,7 +10,6 @@ from pathlib import Path
 from register import ROOT, Wrong
 
 
-
 @dataclass(frozen=True)
 class Program:
     """A test program that cargo has built."""

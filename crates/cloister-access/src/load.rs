@@ -118,8 +118,8 @@ fn looks_at_resource(policy: &Policy) -> bool {
         ResourceConstraint::Any | ResourceConstraint::Is(_) => true,
         ResourceConstraint::Eq(_) | ResourceConstraint::In(_) | ResourceConstraint::IsIn(..) => false,
     };
-    let conditions = policy.to_json().map(|policy| policy["conditions"].to_string());
-    !of_a_kind || conditions.is_ok_and(|text| text.contains("\"resource\"")) || policy.to_json().is_err()
+    !of_a_kind
+        || policy.to_json().map_or(true, |json| json["conditions"].to_string().contains("\"resource\""))
 }
 
 /// The name of a policy, and where it stands.

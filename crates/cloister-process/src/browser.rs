@@ -75,16 +75,7 @@ impl Interpreter for BrowserSandbox {
     }
 
     async fn invoke(&self, call: ToolCall, deadline: Duration, events: EventSink) -> Result<(), InvokeError> {
-        let on_files = matches!(
-            call,
-            ToolCall::ReadFiles { .. }
-                | ToolCall::WriteFiles { .. }
-                | ToolCall::ListFiles { .. }
-                | ToolCall::RemoveFiles { .. }
-                | ToolCall::NameFile { .. }
-                | ToolCall::ReadRange { .. }
-        );
-        if on_files {
+        if call.is_file_tool() {
             return self.inner.invoke(call, deadline, events).await;
         }
         let why = "this session has a browser and runs no code; start a code interpreter session for that";

@@ -124,7 +124,10 @@ impl Redact {
             }
             Outcome::Range { size, modified, data } => {
                 let data = self.bytes(data);
-                let data = self.part.as_ref().map_or(data.clone(), |part| part.of(&data));
+                let data = match &self.part {
+                    Some(part) => part.of(&data),
+                    None => data,
+                };
                 Outcome::Range { size, modified, data }
             }
             Outcome::Failed { message } => Outcome::Failed { message: self.texted(message) },

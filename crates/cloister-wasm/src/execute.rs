@@ -184,7 +184,7 @@ impl Session {
                 report.state_lost = before.is_none();
                 *place = Place::Live(Box::new(guest));
                 // Also where it was known before: a call that began with an empty context has made it that of a new session.
-                crate::lock(&self.history).rest = to.clone().rest();
+                crate::lock(&self.history).rest = to.rest();
             }
             Err(error) => {
                 report.state_lost = true;

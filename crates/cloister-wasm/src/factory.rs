@@ -248,9 +248,6 @@ impl Factory {
     /// A new guest, with randomness of its own.
     pub fn guest(&self, terms: &Terms, control: Arc<Control>) -> Result<Guest, FactoryError> {
         let mut guest = self.bare(terms, control)?;
-        if let Some(hot) = self.hot.get() {
-            populate(guest.memory.data_mut(&mut guest.store), hot);
-        }
         self.refresh(&mut guest)?;
         Ok(guest)
     }
@@ -264,9 +261,6 @@ impl Factory {
         snapshot: &Snapshot,
     ) -> Result<Guest, FactoryError> {
         let mut guest = self.bare(terms, control)?;
-        if let Some(hot) = self.hot.get() {
-            populate(guest.memory.data_mut(&mut guest.store), hot);
-        }
         snapshot.apply(&mut guest).map_err(FactoryError::Interpreter)?;
         if snapshot.memory.is_none() || snapshot.inherited {
             self.refresh(&mut guest)?;
@@ -281,6 +275,7 @@ impl Factory {
         guest.reseed(&seed).map_err(|e: Death| FactoryError::Interpreter(e.to_string()))
     }
 
+    /// A guest that is the image, with pages of its own where its first call will write.
     fn bare(&self, terms: &Terms, control: Arc<Control>) -> Result<Guest, FactoryError> {
         let image = self.memories.image_len();
         let share = Share::new(&self.budget, terms.memory, image).ok_or(FactoryError::Full)?;
@@ -297,6 +292,9 @@ impl Factory {
             .get_memory(&mut store, "memory")
             .ok_or_else(|| FactoryError::Interpreter("it exports no memory".into()))?;
         store.data_mut().memory = Some(memory);
+        if let Some(hot) = self.hot.get() {
+            populate(memory.data_mut(&mut store), hot);
+        }
         Ok(Guest::new(store, &instance, memory)?)
     }
 

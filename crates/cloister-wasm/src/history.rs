@@ -73,11 +73,11 @@ impl Snapshot {
     }
 
     /// What is known of the memory of a guest that has just been put into this state.
-    pub fn rest(self) -> Rest {
-        match self.memory {
+    pub fn rest(&self) -> Rest {
+        match &self.memory {
             None => Rest::Fresh,
-            Some(delta) if self.inherited => Rest::Inherited(delta),
-            Some(delta) => Rest::Copied(delta),
+            Some(delta) if self.inherited => Rest::Inherited(Arc::clone(delta)),
+            Some(delta) => Rest::Copied(Arc::clone(delta)),
         }
     }
 
