@@ -170,6 +170,8 @@ fn serve(listener: TcpListener, canary: &Canary) {
 /// every origin may read.
 fn answer(mut stream: TcpStream, asked: &Mutex<Vec<String>>, heads: &Mutex<Vec<String>>) -> Option<()> {
     let local = stream.local_addr().ok()?;
+    // A body that never comes must not keep its thread for ever.
+    stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
     let (mut head, mut buffer) = (Vec::new(), [0; 4096]);
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
         match stream.read(&mut buffer).ok()? {
@@ -177,10 +179,17 @@ fn answer(mut stream: TcpStream, asked: &Mutex<Vec<String>>, heads: &Mutex<Vec<S
             read => head.extend_from_slice(&buffer[..read]),
         }
     }
+    let body = head.windows(4).position(|end| end == b"\r\n\r\n").map_or(0, |end| head.len() - end - 4);
     let head = String::from_utf8_lossy(&head).into_owned();
     let line = head.lines().next().unwrap_or_default().rsplit_once(' ').map_or("", |(line, _)| line);
     asked.lock().unwrap().push(format!("{local} {line}"));
     heads.lock().unwrap().push(head.clone());
+    // To the end: who answers and leaves before it has heard everything resets the connection, and the answer is lost.
+    let announced = head.lines().filter_map(|line| line.split_once(':')).find_map(|(name, value)| {
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
+    });
+    let rest = announced.unwrap_or(0_usize).saturating_sub(body);
+    std::io::copy(&mut (&stream).take(rest as u64), &mut std::io::sink()).ok()?;
     let path = line.split_once(' ').map_or("", |(_, path)| path);
     if let Some(size) = path.strip_prefix("/large?").and_then(|size| size.parse::<usize>().ok()) {
         let head = format!(

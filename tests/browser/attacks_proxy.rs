@@ -327,8 +327,8 @@ fn what_goes_to_an_allowed_host_is_counted_by_host_and_ends_at_the_budget() {
         let body = "x".repeat(9000);
         let head =
             format!("POST http://drop.test/in?secret HTTP/1.1\r\nContent-Length: {}\r\n\r\n", body.len());
-        // The canary ends without reading the body, which may cost the sender the answer.
-        inside.say(format!("{head}{body}"));
+        let answer = inside.say(format!("{head}{body}"));
+        assert!(answer.contains("the canary of"), "{answer}");
         world.canary.hears("POST /in?secret");
         let ended = |line: &String| {
             line.contains("ended") && line.contains("host=drop.test") && line.contains("bytes_out=90")
