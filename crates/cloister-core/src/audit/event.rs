@@ -35,6 +35,8 @@ pub enum Action {
     Disconnect,
     /// A connection of a session is over: where to, and how much.
     Egress,
+    /// A file of a package is about to be given to a session.
+    Package,
     /// Something was refused.
     Denied,
     /// The same was refused so many times more.
@@ -63,7 +65,7 @@ pub enum Durability {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::ServerStart,
         Self::ServerStop,
         Self::LogRecovered,
@@ -77,6 +79,7 @@ impl Action {
         Self::Connect,
         Self::Disconnect,
         Self::Egress,
+        Self::Package,
         Self::Denied,
         Self::DenialsRepeated,
         Self::WouldDeny,
@@ -102,6 +105,7 @@ impl Action {
             Self::Connect => "connect",
             Self::Disconnect => "disconnect",
             Self::Egress => "egress",
+            Self::Package => "package",
             Self::Denied => "denied",
             Self::DenialsRepeated => "denied.repeated",
             Self::WouldDeny => "would_deny",
@@ -132,6 +136,7 @@ impl Action {
             | Self::Connect
             | Self::Disconnect
             | Self::Egress
+            | Self::Package
             | Self::Denied
             | Self::DenialsRepeated
             | Self::WouldDeny => Durability::Soon,

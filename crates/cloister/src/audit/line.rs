@@ -187,7 +187,7 @@ fn class(action: Action) -> (u32, u32) {
         | Action::WouldDeny
         | Action::SecretUse => (6003, 99),
         // Network Activity: traffic.
-        Action::Egress => (4001, 6),
+        Action::Egress | Action::Package => (4001, 6),
         // Account Change: create, delete.
         Action::KeyCreate => (3001, 1),
         Action::KeyRevoke => (3001, 6),

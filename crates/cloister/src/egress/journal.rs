@@ -129,6 +129,14 @@ impl Journal {
     pub(crate) fn package(&self, project: &str, file: &str) {
         if self.may_write() {
             tracing::info!(target: "egress", sandbox = %self.sandbox, project, file, "package");
+            let event = Event::new(Action::Package)
+                .sandbox(&self.sandbox)
+                .on(Resource::Package(project.to_owned()))
+                .decided(Decision::Allowed, "packages.allow")
+                .with(Key::Name, file);
+            if let Err(error) = self.desk.record(event) {
+                tracing::error!(target: "egress", %error, "a package is not in the audit log");
+            }
         }
     }
 
@@ -235,7 +243,7 @@ mod tests {
         let seen = desk.seen(&session);
         let told: Vec<_> = seen.egress.iter().map(|to| (to.host.as_str(), to.passage, to.count)).collect();
         assert_eq!(told, [("a.example", Passage::Allowed, 2), ("a.example", Passage::Refused, 1)]);
-        assert_eq!(seen.denials, [id]);
+        assert_eq!(seen.denials.iter().map(|noted| &noted.id).collect::<Vec<_>>(), [&id]);
         assert_eq!(desk.seen(&session), Seen::default(), "the next call begins anew");
     }
 

@@ -7,7 +7,7 @@
 
 use super::{Policies, PoliciesError};
 use crate::egress::question::{self, Answer};
-use cloister_core::policy::{NetworkMode, Policy, size_text};
+use cloister_core::policy::{Install, NetworkMode, Packages, Policy, size_text, span_text};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -29,6 +29,8 @@ pub(crate) struct Seen {
     pub(crate) calls: usize,
     /// Secrets that were put into requests.
     pub(crate) secrets: BTreeSet<String>,
+    /// Projects of which files were asked for, and the policies whose mirrors were asked; empty for one that the record does not name.
+    pub(crate) packages: BTreeSet<(String, String)>,
     /// Tiers and images of sessions.
     pub(crate) tiers: BTreeSet<(String, String)>,
     /// How long sessions might live, in milliseconds: what they asked for or were given.
@@ -62,6 +64,10 @@ impl Seen {
 
     /// A line of the server's log with the target `egress`.
     fn log(&mut self, line: &Value) -> Option<()> {
+        if line.get("message")?.as_str()? == "package" {
+            self.packages.insert((String::new(), line.get("project")?.as_str()?.to_owned()));
+            return Some(());
+        }
         let host = line.get("host")?.as_str()?.trim_matches(['[', ']']).to_owned();
         let port = u16::try_from(line.get("port")?.as_u64()?).ok()?;
         match line.get("message")?.as_str()? {
@@ -98,6 +104,11 @@ impl Seen {
                 let to = destination(line.pointer("/untrusted/asked")?.as_str()?)?;
                 let rule = line.get("rule").and_then(Value::as_str).unwrap_or_default();
                 self.refused.insert(to, rule.to_owned());
+            }
+            "package" => {
+                let policy = line.pointer("/policy/name").and_then(Value::as_str).unwrap_or_default();
+                let project = line.pointer("/untrusted/resource")?.as_str()?;
+                self.packages.insert((policy.to_owned(), project.to_owned()));
             }
             "secret.use" => {
                 self.secrets.insert(line.pointer("/untrusted/resource")?.as_str()?.to_owned());
@@ -163,7 +174,8 @@ impl Seen {
             policies.add("learned", "the proposal".to_owned(), text.to_owned());
             policies.resolve("learned").map(drop)
         };
-        let under = self.propose(source, Some(self.parent()));
+        let packages = self.packages(policies);
+        let under = self.propose(source, Some(self.parent()), &packages);
         if loads(&under).is_ok() {
             return Ok(under);
         }
@@ -171,11 +183,32 @@ impl Seen {
             // Without a parent it would be of another tier.
             loads(&under)?;
         }
-        let alone = self.propose(source, None);
+        let alone = self.propose(source, None, &packages);
         loads(&alone).map(|()| alone)
     }
 
-    fn propose(&self, source: &str, parent: Option<&str>) -> String {
+    /// The mirror from which packages were installed, and which: that of their policy, if it has one today. Without it, or beside
+    /// it, those of other mirrors.
+    fn packages(&self, policies: &Policies) -> (Option<(Packages, BTreeSet<String>)>, BTreeSet<String>) {
+        let mirror = |policy: &str| {
+            let packages = policies.resolve(policy).ok()?.policy.packages;
+            (packages.install == Install::Mirror).then_some(packages)
+        };
+        let first = self.packages.iter().find_map(|(policy, _)| mirror(policy));
+        let (here, elsewhere): (Vec<_>, Vec<_>) = self.packages.iter().partition(|(policy, _)| {
+            mirror(policy)
+                .is_some_and(|mirror| first.as_ref().is_some_and(|first| first.index == mirror.index))
+        });
+        let names = |of: Vec<&(String, String)>| of.into_iter().map(|(_, project)| project.clone()).collect();
+        (first.map(|mirror| (mirror, names(here))), names(elsewhere))
+    }
+
+    fn propose(
+        &self,
+        source: &str,
+        parent: Option<&str>,
+        packages: &(Option<(Packages, BTreeSet<String>)>, BTreeSet<String>),
+    ) -> String {
         let Self { reached, refused, bytes, runtimes, shell, calls, lines, secrets, tiers, .. } = self;
         let mut text =
             format!("# Learned from {lines} lines of {source}. A suggestion: read it before you use it.\n");
@@ -215,8 +248,11 @@ impl Seen {
             }
         }
         text.push_str("\n[network]\n");
-        if reached.is_empty() {
+        if reached.is_empty() && packages.0.is_none() {
             text.push_str("mode = \"none\"\n");
+        } else if reached.is_empty() {
+            // The mirror is asked by the server, and nothing else by anybody.
+            text.push_str("mode = \"allowlist\"\n");
         } else {
             text.push_str(&format!("mode = \"allowlist\"\nallowed_domains = {}\n", list(&domains)));
             if !ranges.is_empty() {
@@ -229,6 +265,25 @@ impl Seen {
         }
         if *calls > 0 {
             text.push_str(&format!("\n[languages]\nruntimes = {}\nshell = {shell}\n", list(runtimes)));
+        }
+        if let (Some((rules, projects)), _) = packages {
+            text.push_str(&format!(
+                "\n[packages]\ninstall = \"mirror\"\nindex = \"{}\"\nallow = {}\nwheels_only = {}\nrequire_hashes = {}\nmax_bytes = \"{}\"\n",
+                plain(&rules.index),
+                list(projects),
+                rules.wheels_only,
+                rules.require_hashes,
+                size_text(rules.max_bytes)
+            ));
+            if !rules.min_age.is_zero() {
+                text.push_str(&format!("min_age = \"{}\"\n", span_text(rules.min_age)));
+            }
+        }
+        if !packages.1.is_empty() {
+            let others = list(&packages.1);
+            text.push_str(&format!(
+                "\n# Installed, and not in here, since their mirror is not known, or is another: {others}\n"
+            ));
         }
         text.push_str(&self.limits());
         text
@@ -381,6 +436,31 @@ mod tests {
         assert_eq!((policy.tier.as_str(), policy.languages.shell), ("wasm", false));
         let policy = loaded(&seen(&[&start("process", "mine")], None));
         assert_eq!((policy.tier.as_str(), policy.image.as_str()), ("process", "mine"));
+    }
+
+    #[test]
+    fn packages_that_were_installed_come_from_the_mirror_of_their_policy_again() {
+        let record = |policy: &str| {
+            format!(
+                r#"{{"action":"package","session":"A","policy":{{"name":"{policy}","version":"1"}},"detail":{{}},"untrusted":{{"resource":"polars","name":"polars-1-py3-none-any.whl"}}}}"#
+            )
+        };
+        let mut policies = Policies::embedded();
+        let mirror = "extends = \"ceiling\"\n[network]\nmode = \"allowlist\"\n[packages]\ninstall = \"mirror\"\n\
+                      index = \"https://mirror.internal/simple/\"\nallow = [\"*\"]\nmin_age = \"168h\"\n";
+        policies.add("ours", "a test".to_owned(), mirror.to_owned());
+        policies.resolve("ours").unwrap();
+        let proposal = seen(&[&record("ours")], Some("A")).proposal(&policies, "x").unwrap();
+        policies.add("learned", "a test".to_owned(), proposal.clone());
+        let policy = policies.resolve("learned").unwrap().policy;
+        assert_eq!(policy.packages.allow, ["polars"], "{proposal}");
+        assert_eq!(policy.packages.index, "https://mirror.internal/simple/");
+        assert_eq!(policy.packages.min_age.as_secs(), 7 * 24 * 3600);
+        assert!(policy.packages.wheels_only && policy.network.allowed_domains.is_empty(), "{proposal}");
+        // Of a policy that is not there any more nobody knows the mirror.
+        let seen = seen(&[&record("gone")], Some("A"));
+        assert_eq!(loaded(&seen).packages.install, Install::Off);
+        assert!(seen.proposal(&policies, "x").unwrap().contains("Installed, and not in here"));
     }
 
     #[test]

@@ -205,7 +205,9 @@ impl Index {
                     .ok_or_else(|| Answer::package(404, &name, "the mirror's page has no such file", None))?;
                 let taken = self.rules.takes(&project, file, SystemTime::now());
                 taken.map_err(|why| Answer::package(403, &name, &why.what, Some(why.rule)))?;
-                shared.journal.package(&project, &name);
+                if !only_head {
+                    shared.journal.package(&project, &name);
+                }
                 self.pass(relay, client, file, only_head).await?;
             }
             None => {
