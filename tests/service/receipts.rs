@@ -89,13 +89,20 @@ fn on_the_wasm_tier_bytes_of_files_are_exact_and_time_is_that_of_the_processor()
     let server = place.serve_with(0, &["--config", config.to_str().unwrap(), "--browser-pool", "0"]);
     let id = server.session_of("w");
     let moves = call(&server, &id, json!({ "code": MOVES }));
-    complete(&moves, &["memory_peak_bytes"]);
+    complete(&moves, &[]);
     assert_eq!((&moves["bytes_read"], &moves["bytes_written"]), (&300_000.into(), &300_000.into()));
     assert_eq!(moves["image_digest"], digest_of("wasm-python"));
     assert_eq!(moves["artifact_digest"].as_str().unwrap().len(), 64);
     // Output is no file, and what was moved before is not this call's.
     let said = call(&server, &id, json!({ "code": "print('x' * 1000)" }));
     assert_eq!((&said["bytes_read"], &said["bytes_written"]), (&0.into(), &0.into()));
+
+    // Its memory is its own, the interpreter's included, and the most that it had.
+    let before = number(&said, "memory_peak_bytes");
+    for code in ["b = bytearray(64 << 20)", "del b"] {
+        let larger = call(&server, &id, json!({ "code": code }));
+        assert!((48 << 20..80 << 20).contains(&(number(&larger, "memory_peak_bytes") - before)), "{larger}");
+    }
 
     let asleep = call(&server, &id, json!({ "code": "import time; time.sleep(1.5)" }));
     assert!(number(&asleep, "wall_us") >= 1_500_000 && number(&asleep, "cpu_us") < 300_000, "{asleep}");
@@ -131,21 +138,48 @@ fn files_that_a_tool_writes_are_named_by_their_content_and_what_nobody_counts_is
     complete(&task, &["cpu_us", "memory_peak_bytes", "files", "bytes_read", "bytes_written"]);
 }
 
+/// Bytes of a page.
+const LARGE: usize = 300_000;
+
 #[test]
-fn a_browsers_receipt_has_the_digest_and_the_processor_time_of_the_whole_browser() {
+fn a_browsers_receipt_has_what_the_whole_browser_used_and_what_came_through_its_proxy() {
     let Some(place) = Place::new() else { return };
     if !needs::image("headless-shell") {
         return;
     }
-    let server = place.serve_with(0, &["--browser-pool", "0"]);
+    let site = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = site.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for mut client in site.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut asked = [0; 4096];
+                let _ = std::io::Read::read(&mut client, &mut asked);
+                let body = format!("<!doctype html><title>large</title>{}", "x".repeat(LARGE));
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n",
+                    body.len()
+                );
+                let _ = std::io::Write::write_all(&mut client, (head + &body).as_bytes());
+            });
+        }
+    });
+    let server = place.serve_with(0, &["--browser-pool", "0", "--allow-loopback", &address]);
     let start = server.request("POST", "/v1/sessions", &[], Some(json!({ "browser": {} })));
     let id = start.json()["id"].as_str().unwrap_or_else(|| panic!("{start:?}")).to_owned();
+    let act = |step: Value| {
+        let steps = json!({ "actions": [step] });
+        let answer = server.request("POST", &format!("/v1/sessions/{id}/actions"), &[], Some(steps));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let payload = logged(&place, &id);
+        complete(&payload, &["files"]);
+        payload
+    };
+    let went = act(json!({ "navigate": { "url": format!("http://{address}/") } }));
+    assert!((LARGE as u64..3 * LARGE as u64).contains(&number(&went, "bytes_read")), "{went}");
+    assert!((100..10_000).contains(&number(&went, "bytes_written")), "{went}");
     let spin = "(() => { const t = Date.now(); while (Date.now() - t < 1000); })()";
-    let steps = json!({ "actions": [{ "evaluate": { "expression": spin } }] });
-    let answer = server.request("POST", &format!("/v1/sessions/{id}/actions"), &[], Some(steps));
-    assert_eq!(answer.status, 200, "{answer:?}");
-    let payload = logged(&place, &id);
-    complete(&payload, &["files", "bytes_read", "bytes_written"]);
+    let payload = act(json!({ "evaluate": { "expression": spin } }));
+    assert!(number(&payload, "bytes_read") < 10_000, "{payload}");
     assert_eq!(payload["image_digest"], digest_of("headless-shell"));
     assert!(number(&payload, "cpu_us") > 50_000, "{payload}");
     assert!(number(&payload, "memory_peak_bytes") > 10 << 20, "{payload}");

@@ -92,7 +92,7 @@ pub(crate) fn execution(report: Report, traceback: &Bytes, measured: Measured, p
                 Some((before, after)) => Some(after.cpu.saturating_sub(before.cpu)),
                 None => used.cpu_us.map(Duration::from_micros),
             },
-            memory_peak: measured.map(|(_, after)| after.memory_peak),
+            memory_peak: measured.map(|(_, after)| after.memory_peak).or(used.memory),
             read: used.read,
             written: used.written,
         },

@@ -88,10 +88,12 @@ impl Session {
             guest.run(&request, &code)
         };
         let Moved { read, written } = guest.store.data().wasi.moved;
+        // Before an undo gives it back. It never shrinks, so that its size is the most that it had.
+        let memory = guest.store.data().memory.map(|memory| memory.data_size(&guest.store) as u64);
         let cut = self.control.end();
         let Some(mut output) = guest.store.data_mut().cell.output.take() else { return };
 
-        let used = Used { cpu_us: None, read: Some(read), written: Some(written) };
+        let used = Used { cpu_us: None, memory, read: Some(read), written: Some(written) };
         let (mut report, atomic) =
             (Report { used, ..Report::default() }, self.terms.checkpoint == Keep::Atomic);
         report.deadline_ms = cut.timed_out.then_some(deadline_ms);

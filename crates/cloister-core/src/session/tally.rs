@@ -6,6 +6,7 @@ use crate::audit::Seen;
 use crate::backend::{Consumed, Provenance};
 use crate::command::ToolCall;
 use crate::error::Error;
+use crate::egress::EgressCounters;
 use crate::event::{Ended as How, Event, Execution, FileChange, Outcome, StateAfter};
 use crate::receipt::VERSION;
 use serde_json::{Map, Value, json};
@@ -31,17 +32,34 @@ pub(super) struct Called {
 /// A worker that says of itself what it has used, for calls whose answer does not: those of browsers.
 pub(super) struct Measured {
     worker: Worker,
-    before: Consumed,
+    before: Option<Consumed>,
+    egress: Option<EgressCounters>,
 }
 
 impl Measured {
     /// What the worker of a call has used before it.
     pub(super) fn of(call: &ToolCall, worker: &Worker) -> Option<Self> {
         let browses = matches!(call, ToolCall::Act { .. } | ToolCall::Perform { .. });
-        let before = browses.then(|| worker.consumed()).flatten()?;
-        Some(Self { worker: worker.clone(), before })
+        browses.then(|| Self { worker: worker.clone(), before: worker.consumed(), egress: passed(worker) })
     }
 }
+
+    /// What it has used since: processor time, and the most memory that it had.
+    fn used(&self) -> Option<(Duration, u64)> {
+        let (before, after) = self.before.zip(self.worker.consumed())?;
+        Some((after.cpu.saturating_sub(before.cpu), after.memory_peak))
+    }
+
+    /// Bytes that have come to it through its way out since, and gone.
+    fn moved(&self) -> Option<(u64, u64)> {
+        let (before, after) = self.egress.zip(passed(&self.worker))?;
+        let since = |after: u64, before: u64| after.saturating_sub(before);
+        Some((since(after.bytes_in, before.bytes_in), since(after.bytes_out, before.bytes_out)))
+    }
+}
+
+fn passed(worker: &Worker) -> Option<EgressCounters> {
+    worker.egress().map(|report| report.total)
 
 /// What has been counted so far.
 pub(super) struct Tally {
@@ -212,8 +230,8 @@ impl Payload {
             Outcome::Range { data, .. } => Some((data.len() as u64, 0)),
             Outcome::Written { files } => Some((0, files.iter().map(|(_, size)| *size).sum::<u64>())),
             Outcome::Listing { .. } => Some((0, 0)),
-            // What a page, a task or a kept state has moved, nobody counts.
-            _ => None,
+            // What a page has loaded and sent. What a task or a kept state has moved, nobody counts.
+            _ => measured.as_ref().and_then(Measured::moved),
         };
         let files = match outcome {
             Outcome::Written { .. } => Some(written),
@@ -226,9 +244,9 @@ impl Payload {
         if let Outcome::Failed { message } = outcome {
             self.put("error", message.as_str());
         }
-        let used = measured.and_then(|Measured { worker, before }| Some((before, worker.consumed()?)));
-        self.measured("cpu_us", used.map(|(before, after)| micros(after.cpu.saturating_sub(before.cpu))));
-        self.measured("memory_peak_bytes", used.map(|(_, after)| after.memory_peak));
+        let used = measured.as_ref().and_then(Measured::used);
+        self.measured("cpu_us", used.map(|(cpu, _)| micros(cpu)));
+        self.measured("memory_peak_bytes", used.map(|(_, memory)| memory));
     }
 
     fn finish(mut self) -> Map<String, Value> {

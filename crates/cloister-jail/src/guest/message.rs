@@ -272,6 +272,9 @@ pub struct Used {
     /// Processor time in microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_us: Option<u64>,
+    /// Highest memory of the session so far, in bytes, where the server cannot tell it from that of others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
     /// Bytes read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read: Option<u64>,
