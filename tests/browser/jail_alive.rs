@@ -8,7 +8,7 @@ use cloister_core::policy::Policy;
 use cloister_tests::browser::{Driven, launch, rig, shipped, with_browser};
 use cloister_tests::leftovers::Traces;
 use cloister_tests::rig::Rig;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,6 +102,38 @@ async fn files_of_the_session_are_the_browsers_files_and_code_is_refused_in_a_se
                 "{refused:?}"
             );
         }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_browser_may_do_lies_in_its_session_for_the_file_tools_to_read_and_not_to_change() {
+    let mut policy = shipped("browser");
+    policy.browser.read_only = true;
+    with_browser(policy, async |browser| {
+        let place = |name: &str| format!("/run/cloister/{name}");
+        let paths = vec![place("allowed.md"), place("allowed.json")];
+        let read = async |browser| match tool(browser, ToolCall::ReadFiles { paths: paths.clone() })
+            .await
+            .unwrap()
+        {
+            Outcome::Files { files, failed } if failed.is_empty() => files,
+            other => panic!("{other:?}"),
+        };
+        let files = read(browser).await;
+        let text = String::from_utf8(files[0].data.to_vec()).unwrap();
+        assert!(text.contains("under the policy `browser`") && text.contains("look at them: yes"), "{text}");
+        let json: Value = serde_json::from_slice(&files[1].data).unwrap();
+        assert_eq!((&json["tier"], &json["browser"]["clients_only_look"]), (&json!("browser"), &json!(true)));
+        let content = vec![NewFile { path: place("allowed.md"), data: "x".into() }];
+        let written = tool(browser, ToolCall::WriteFiles { content }).await.unwrap();
+        assert!(
+            matches!(&written, Outcome::Failed { message } if message.contains("read-only")),
+            "{written:?}"
+        );
+        let removed = tool(browser, ToolCall::RemoveFiles { paths: paths.clone() }).await.unwrap();
+        assert!(matches!(&removed, Outcome::Removed { removed, .. } if removed.is_empty()), "{removed:?}");
+        assert_eq!(read(browser).await, files);
     })
     .await;
 }

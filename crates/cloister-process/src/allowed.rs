@@ -8,12 +8,12 @@
 //! [`Provisions`] has none.
 
 use crate::image::Image;
-use crate::lower::{PROCESS_TIER, Places, SHARED};
+use crate::lower::{BROWSER_TIER, PROCESS_TIER, Places};
 use crate::wasm::WASM_TIER;
 use cloister_core::egress::{LentSecret, Provisions};
 use cloister_core::policy::{
-    Filesystem, Install, Languages, Network, NetworkMode, Output, Packages, Policy, Resources, Time,
-    size_text, span_text,
+    BrowserRules, Filesystem, Install, Languages, Network, NetworkMode, Output, Packages, Policy, Resources,
+    Time, size_text, span_text,
 };
 use cloister_jail::plan::PROXY_PORT;
 use serde_json::{Value, json};
@@ -52,7 +52,7 @@ fn facts(policy: &Policy, image: &Image, places: &Places, provisions: &Provision
         time,
         languages,
         output,
-        browser: _, // sessions of code are told
+        browser,
         snapshots,
         audit: _,     // no business of the code that is watched
         isolation: _, // walls are to be found standing
@@ -67,11 +67,7 @@ fn facts(policy: &Policy, image: &Image, places: &Places, provisions: &Provision
     let runtimes: Vec<_> = runtimes.iter().filter(|name| has(name)).collect();
     let shell = *shell && !wasm && !image.shell.is_empty();
     let reference = policy.reference();
-    let mut writable = places.writable().to_vec();
-    // The wasm tier has none, and a container that of all its sessions.
-    if !wasm && places.mounted() {
-        writable.push(SHARED);
-    }
+    let writable = places.listed(tier);
     let secrets: Vec<_> = provisions.secrets.iter().map(secret_facts).collect();
     let mut limits = json!({
         "memory_bytes": memory,
@@ -92,6 +88,8 @@ fn facts(policy: &Policy, image: &Image, places: &Places, provisions: &Provision
         limits["processes"] = json!(pids);
         limits["background_command_seconds"] = json!(task.as_secs_f64());
     }
+    let BrowserRules { downloads, read_only, recording, recording_bytes: _ } = browser;
+    let browser = json!({ "downloads": downloads, "clients_only_look": read_only, "recorded": recording });
     json!({
         "format": 1,
         "policy": { "name": reference.name, "version": reference.version },
@@ -106,10 +104,11 @@ fn facts(policy: &Policy, image: &Image, places: &Places, provisions: &Provision
             "programs_may_run_there": *exec && !wasm,
         },
         "state_kept_before_each_call": if wasm { json!(snapshots.name()) } else { json!("none") },
+        "browser": if tier == BROWSER_TIER { browser } else { Value::Null },
         "limits": limits,
         "refusals": {
-            "id": "den_ and 26 letters and digits, in the text of a refusal by the network or the API",
-            "explained_by": ["GET /v1/denials/{id}", "cloister audit search --denial {id}"],
+            "id": "den_ and 26 letters and digits, in the answer to the call that met it, and in pages of the proxy",
+            "explained_by": ["GET /v1/denials/{id}", "cloister policy explain {id}"],
             "ask": "whoever runs this cloister server; name the rule and the id",
         },
     })
@@ -194,42 +193,70 @@ fn text(policy: &Policy, facts: &Value, provisions: &Provisions) -> String {
                 span_text(time.session_max)
             ),
         ),
-        ("output of a call, each of stdout and stderr", size_text(output.stream)),
-        ("one display, displays of a call", format!("{}, {}", size_text(output.display), output.displays)),
     ];
+    let browses = policy.tier == BROWSER_TIER;
+    if !browses {
+        limits.push(("output of a call, each of stdout and stderr", size_text(output.stream)));
+        limits.push((
+            "one display, displays of a call",
+            format!("{}, {}", size_text(output.display), output.displays),
+        ));
+    }
     if policy.tier == PROCESS_TIER {
         limits.push(("processor", format!("{} cores", resources.cpu)));
         limits.push(("processes and threads", resources.pids.to_string()));
         limits.push(("a background command", span_text(time.task)));
     }
     let limits: String = limits.iter().map(|(what, most)| format!("| {what} | {most} |\n")).collect();
-    format!(
+    let head = format!(
         "# What this session may do\n\n\
-         This code runs inside cloister, a sandbox, under the policy `{name}` (version {version}). Nothing in here can change that, this file\n\
-         included. The same for programs: `{JSON}` beside it.\n\n\
-         - Tier: {tier}\n- Languages: {languages}; shell commands: {shell}\n- Writable: {writable}; programs may run there: {exec}\n\n\
-         ## Network\n\n{network}\n## Packages\n\n{packages}\n## Secrets\n\n{secrets}\n\
-         ## Limits\n\n| of | at most |\n|---|---|\n{limits}\n\
-         ## What is refused\n\n\
-         Everything else: other hosts, writing outside of the places above, becoming root, mounts, devices, and system calls that no ordinary\n\
-         program needs. Such a call fails with an ordinary error (EPERM, EACCES, EROFS); trying it again does not help. What goes beyond a\n\
-         limit fails with MemoryError, ENOSPC, EAGAIN or EFBIG, is cut off, or is ended.\n\n\
-         A refusal by the network or by the API names its rule and an id, `den_…`. Whoever runs this cloister server can look it up (`GET\n\
-         /v1/denials/ID`, or `cloister audit search --denial ID`) and change the policy. To ask, name the rule, the id, and what it is for.\n",
+         This {what} runs inside cloister, a sandbox, under the policy `{name}` (version {version}). Nothing in here can change that, this file\n\
+         included. The same for programs: `{JSON}` beside it.\n\n- Tier: {tier}\n",
+        what = if browses { "browser" } else { "code" },
         name = policy.name,
         version = facts["policy"]["version"].as_str().unwrap_or_default(),
         tier = policy.tier,
+    );
+    let limits = format!("## Limits\n\n| of | at most |\n|---|---|\n{limits}\n## What is refused\n\n");
+    let network = network_text(&facts["network"], browses, list);
+    if browses {
+        return head + &browser_text(&facts["browser"], &network, &limits, yes);
+    }
+    let code = format!(
+        "- Languages: {languages}; shell commands: {shell}\n- Writable: {writable}; programs may run there: {exec}\n\n\
+         ## Network\n\n{network}\n## Packages\n\n{packages}\n## Secrets\n\n{secrets}\n{limits}\
+         Everything else: other hosts, writing outside of the places above, becoming root, mounts, devices, and system calls that no ordinary\n\
+         program needs. Such a call fails with an ordinary error (EPERM, EACCES, EROFS); trying it again does not help. What goes beyond a\n\
+         limit fails with MemoryError, ENOSPC, EAGAIN or EFBIG, is cut off, or is ended.\n\n\
+         The answer to a call that met one names the rule and an id, `den_…`, where the program's own error tells which it was; so do the\n\
+         pages of the proxy. Whoever runs this cloister server can look it up (`cloister policy explain ID`) and change the policy. To ask,\n\
+         name the rule, the id, and what it is for.\n",
         languages = list(&facts["languages"]),
         shell = yes(&facts["shell"]),
         writable = list(&facts["files"]["writable"]),
         exec = yes(&facts["files"]["programs_may_run_there"]),
-        network = network_text(&facts["network"], list),
         packages = package_text(&facts["packages"], list),
         secrets = secret_text(&provisions.secrets),
+    );
+    head + &code
+}
+
+fn browser_text(facts: &Value, network: &str, limits: &str, yes: impl Fn(&Value) -> &'static str) -> String {
+    format!(
+        "- Downloads: {downloads}, into the session's files\n- Clients may only go to pages and look at them: {look}\n- Recorded: {recorded}\n\n\
+         ## Network\n\n{network}\n{limits}\
+         Everything else: other hosts and addresses, files of the browser's machine, programs, extensions, other proxies, certificates that\n\
+         are not valid, and debugging methods that would lead out of the sandbox. Clients get an error of the method with its rule and an\n\
+         id, `den_…`; over HTTP a page shows the same, and over HTTPS it fails to load, and the receipt of the action has the id. Whoever\n\
+         runs this cloister server can look it up (`cloister policy explain ID`) and change the policy. To ask, name the rule, the id, and\n\
+         what it is for.\n",
+        downloads = yes(&facts["downloads"]),
+        look = yes(&facts["clients_only_look"]),
+        recorded = yes(&facts["recorded"]),
     )
 }
 
-fn network_text(facts: &Value, list: impl Fn(&Value) -> String) -> String {
+fn network_text(facts: &Value, browses: bool, list: impl Fn(&Value) -> String) -> String {
     let hosts = match facts["mode"].as_str() {
         Some("allowlist") => list(&facts["allowed_domains"]),
         Some("open") => "every public name and address".to_owned(),
@@ -238,9 +265,13 @@ fn network_text(facts: &Value, list: impl Fn(&Value) -> String) -> String {
                 .into();
         }
     };
+    let who = if browses {
+        "which the browser is told to use"
+    } else {
+        "which HTTP_PROXY and HTTPS_PROXY name: pip, npm, git over HTTPS, curl and requests\nfind it by themselves"
+    };
     format!(
-        "HTTP and HTTPS through the proxy {proxy}, which HTTP_PROXY and HTTPS_PROXY name: pip, npm, git over HTTPS, curl and requests\n\
-         find it by themselves. There is no other way out, and no DNS.\n\n\
+        "HTTP and HTTPS through the proxy {proxy}, {who}. There is no other way out, and no DNS.\n\n\
          - Hosts: {hosts}\n- Denied all the same: {denied}\n- Ports: {ports}\n- Private ranges: {private}\n\
          - Programs on the server's machine: {loopback}\n- At most {connections} connections at once, {rate} new ones a minute, {bytes} bytes\n",
         proxy = facts["proxy"].as_str().unwrap_or_default(),
@@ -363,6 +394,29 @@ mod tests {
         assert!(!text.contains("mirror.internal"));
         assert_eq!(json["secrets"][0]["hosts"][0], "api.service.example");
         assert_eq!(json["packages"]["allow"], json!(["polars"]));
+    }
+
+    #[test]
+    fn a_browser_session_is_told_of_pages_and_clients_and_not_of_code() {
+        let mut policy = Policy::built_in("browser");
+        policy.tier = BROWSER_TIER.into();
+        policy.network.mode = NetworkMode::Open;
+        policy.browser.read_only = true;
+        let (text, json) = told(&policy, &Provisions::default());
+        for part in [
+            "This browser runs inside cloister",
+            "only go to pages and look at them: yes",
+            "every public name",
+        ] {
+            assert!(text.contains(part), "{part} is missing in {text}");
+        }
+        for part in ["Languages", "HTTP_PROXY", "stdout"] {
+            assert!(!text.contains(part), "{part} is in {text}");
+        }
+        assert_eq!(
+            json["browser"],
+            json!({ "downloads": true, "clients_only_look": true, "recorded": false })
+        );
     }
 
     #[test]

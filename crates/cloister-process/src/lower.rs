@@ -68,6 +68,12 @@ impl Places {
     pub(crate) fn writable(&self) -> [&str; 3] {
         [&self.workspace, &self.home, &self.tmp]
     }
+
+    /// The same, with shared memory. The wasm tier has none, and a container that of all its sessions.
+    pub(crate) fn listed(&self, tier: &str) -> Vec<String> {
+        let shared = (tier != WASM_TIER && self.mounted()).then_some(SHARED);
+        self.writable().into_iter().chain(shared).map(str::to_owned).collect()
+    }
 }
 
 /// Where a session's writable places are, as the guest names them.
@@ -105,10 +111,8 @@ impl Places {
 
 /// The places in which a session may write, as its programs name them; everything else is read-only, or not there. (Where nothing can
 /// be mounted they are directories of the session's own, under other names.)
-pub fn writable(policy: &Policy) -> [String; 4] {
-    let places = Places::of(Jail::Namespaces, "", &policy.filesystem.workspace);
-    let [workspace, home, tmp] = places.writable().map(str::to_owned);
-    [workspace, home, tmp, SHARED.to_owned()]
+pub fn writable(policy: &Policy) -> Vec<String> {
+    Places::of(Jail::Namespaces, "", &policy.filesystem.workspace).listed(&policy.tier)
 }
 
 /// The plan of one sandbox.
@@ -162,8 +166,8 @@ pub(crate) fn lower(policy: &Policy, image: &Image, filters: Vec<Vec<u64>>, who:
             storage_inodes: *inodes,
             storage_exec: *exec,
             env: environment(image, policy, &places, &provisions),
-            // A browser's pages read no files, and an engine hands its sessions theirs; a container's are laid by `maker.rs`.
-            notices: if tier == PROCESS_TIER && jail == Jail::Namespaces {
+            // An engine hands its sessions theirs; a container's are laid by `maker.rs`.
+            notices: if tier != WASM_TIER && jail == Jail::Namespaces {
                 allowed::notices(policy, image, &places, &provisions)
             } else {
                 Vec::new()
