@@ -5,6 +5,7 @@ gateway, which can bring them about without a thousand sandboxes.
 """
 
 import concurrent.futures
+import re
 import time
 
 import boto3
@@ -138,3 +139,23 @@ def test_a_body_that_is_no_json_cannot_be_parsed():
             "ValidationException",
             "CannotParse",
         ), body
+
+
+def test_what_the_kernel_refuses_is_named_by_rule_and_id_in_the_text_that_agents_read(session):
+    calls = [
+        session.python("open('/etc/x', 'w')"),
+        session.shell("touch /etc/x"),
+        session.call("writeFiles", content=[{"path": "/etc/x", "text": "x"}]),
+        session.call("executeCode", language="javascript", code="require('fs').writeFileSync('/etc/x', 'x')"),
+    ]
+    texts = [door.text(result) for result in calls]
+    ids = [re.search(r"cloister refused a change in /etc: .*\(rule filesystem\.workspace, denial (den_[0-9A-Z]{26})\)", text) for text in texts]
+    assert all(ids), texts
+    assert all(result["isError"] for result in calls), calls
+    # One refusal, however it was tried.
+    assert len({found[1] for found in ids}) == 1, texts
+    stderr = calls[0]["structuredContent"]["stderr"]
+    assert "Read-only file system: '/etc/x'" in stderr and ids[0][1] in stderr, stderr
+    # A command that goes on all the same: its own words are the answer, and the rule stands beside its error.
+    went_on = session.shell("touch /etc/x; echo went on")
+    assert door.text(went_on) == "went on" and ids[0][1] in went_on["structuredContent"]["stderr"], went_on

@@ -134,6 +134,82 @@ fn a_refusal_is_traced_to_its_line_and_its_change_whatever_layer_it_comes_from()
     assert!(text.contains("mine.toml:4") && text.contains("egress proxy"), "{text}");
 }
 
+/// What code runs into inside of its session: the kernel says an error, and the answer says which rule that was.
+#[test]
+fn what_the_kernel_refuses_is_named_by_rule_and_id_in_the_answer_the_receipt_and_the_log() {
+    let Some(setup) = Setup::new() else { return };
+    let narrow = "extends = \"default\"\n[filesystem]\ndisk = \"24MiB\"\nmax_file = \"8MiB\"\nexec = false\n\
+                  [resources]\nmemory = \"400MiB\"\nopen_files = 64\n";
+    std::fs::write(setup.path("p/narrow.toml"), narrow).unwrap();
+    std::fs::write(setup.path("config"), "[interpreters.narrow]\npolicy = \"narrow\"\n").unwrap();
+    let server = setup.serve();
+    let session = server.session_of("narrow");
+    let python = |code: &str| json!({ "code": code });
+    let node = |code: &str| json!({ "code": code, "language": "javascript", "runtime": "nodejs" });
+    let deno = |code: &str| json!({ "code": code, "language": "javascript", "runtime": "deno" });
+    let shell = |command: &str| json!({ "command": command });
+    let calls = [
+        (python("open('/etc/x', 'w')"), "filesystem.workspace", 0),
+        (python("import socket\nsocket.sethostname('mine')"), "isolation.seccomp", 0),
+        (python("import os\nos.mkdir('/usr/here')"), "filesystem.workspace", 0),
+        (python("open('large', 'wb').write(bytes(9 << 20))"), "filesystem.max_file", 4),
+        (python("for n in range(29): open(f'f{n}', 'wb').write(bytes(1 << 20))"), "filesystem.disk", 3),
+        (
+            python(
+                "import os\nfor n in range(29): os.path.exists(f'f{n}') and os.remove(f'f{n}')\na = [open('/dev/null') for _ in range(99)]",
+            ),
+            "resources.open_files",
+            8,
+        ),
+        (python("import socket\nsocket.getaddrinfo('files.example.com', 443)"), "network.mode", 0),
+        (node("require('fs').writeFileSync('/etc/x', 'x')"), "filesystem.workspace", 0),
+        (node("await fetch('https://files.example.com/')"), "network.mode", 0),
+        (deno("Deno.writeTextFileSync('/etc/x', 'x')"), "filesystem.workspace", 0),
+        (shell("echo x > /etc/x"), "filesystem.workspace", 0),
+        (shell("python3 -c 'import socket; socket.sethostname(chr(120))'"), "isolation.seccomp", 0),
+        (shell("cp /bin/true ./mine && ./mine"), "filesystem.exec", 5),
+        (shell("git clone https://files.example.com/a.git"), "network.mode", 0),
+    ];
+    for (body, rule, line) in calls {
+        let path = format!("/v1/sessions/{session}/invoke");
+        let answer = server.request("POST", &path, &[], Some(body.clone()));
+        let said = answer.json();
+        let denials: Vec<_> =
+            said["denials"].as_array().unwrap_or_else(|| panic!("{body}: {said}")).iter().collect();
+        let denial =
+            denials.iter().find(|denial| denial["rule"] == rule).unwrap_or_else(|| panic!("{body}: {said}"));
+        let id = denial["id"].as_str().unwrap();
+        let text = said["notes"].as_array().unwrap().iter().find(|note| note.as_str().unwrap().contains(id));
+        let text = text.unwrap_or_else(|| panic!("{body}: {said}")).as_str().unwrap();
+        assert!(text.starts_with("cloister refused ") && text.contains(&format!("rule {rule}")), "{text}");
+        assert!(said["receipt"]["payload"]["denials"].as_array().unwrap().contains(&json!(id)), "{said}");
+        let explained = setup.explain(&server, id);
+        assert_eq!((&explained["rule"], &explained["denial"]["session"]), (&json!(rule), &json!(session)));
+        if line > 0 {
+            assert_eq!(place(&explained), ("narrow.toml".to_owned(), line), "{explained}");
+        }
+    }
+    // The same again is the same refusal, and what went well names none.
+    let path = format!("/v1/sessions/{session}/invoke");
+    let twice = [(); 2].map(|()| {
+        let answer = server.request("POST", &path, &[], Some(python("open('/etc/x', 'w')"))).json();
+        answer["denials"][0]["id"].as_str().unwrap().to_owned()
+    });
+    assert_eq!(twice[0], twice[1]);
+    let well = server.request("POST", &path, &[], Some(python("open('own', 'w').write('x')"))).json();
+    assert_eq!((&well["denials"], &well["notes"]), (&json!([]), &json!([])), "{well}");
+
+    // The file tools, which are no code: the text is where their error is.
+    let headers = [("x-amzn-code-interpreter-session-id", session.as_str())];
+    let body =
+        json!({ "name": "writeFiles", "arguments": { "content": [{ "path": "/etc/x", "text": "x" }] } });
+    let written =
+        server.request("POST", "/code-interpreters/narrow/tools/invoke", &headers, Some(body)).text();
+    assert!(written.contains("/etc/x: read-only"), "{written}");
+    let tools = setup.explain(&server, &id_in(&written));
+    assert_eq!(tools["rule"], "filesystem.workspace", "{tools}");
+}
+
 #[test]
 fn a_method_that_a_browser_is_not_asked_is_traced_to_the_list_of_methods() {
     let Some(setup) = Setup::new().filter(|_| needs::image("headless-shell")) else { return };

@@ -148,6 +148,10 @@ pub trait Interpreter: Send + Sync {
     fn provenance(&self) -> Provenance {
         Provenance::default()
     }
+    /// The places in which its code may write, as that names them; empty for one that runs none.
+    fn writable(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// What it has used; `None` where the host measures nothing, or not this one apart from others.
     fn consumed(&self) -> Option<Consumed> {
         None

@@ -2,6 +2,7 @@
 
 use crate::browser::action::ActionResult;
 use crate::browser::page::Performed;
+use crate::denial::Noted;
 use crate::receipt::Receipt;
 use bytes::Bytes;
 use std::time::Duration;
@@ -113,6 +114,10 @@ pub struct Execution {
     pub error: Option<GuestError>,
     /// Limits that the call ran into, in the order in which they were noticed.
     pub limits: Vec<LimitHit>,
+    /// What its programs were refused, each once; filled in by the session, not by a worker.
+    pub denials: Vec<Noted>,
+    /// What else the session was refused while it ran, by the way out for the most part: by the call, or by something in the background.
+    pub meanwhile: Vec<Noted>,
     /// What became of the runtime's state.
     pub state: StateAfter,
     /// Files that the call created or changed.
@@ -180,6 +185,11 @@ pub enum LimitHit {
         /// Bytes.
         limit: u64,
     },
+    /// `too many files`
+    Files {
+        /// Count.
+        limit: u64,
+    },
     /// `output truncated at N bytes`
     Output {
         /// `stdout` or `stderr`.
@@ -203,6 +213,7 @@ impl LimitHit {
             Self::Memory { .. } => "memory",
             Self::Processes { .. } => "processes",
             Self::Disk { .. } => "disk",
+            Self::Files { .. } => "files",
             Self::Output { .. } => "output",
             Self::Deadline { .. } => "deadline",
         }
@@ -219,6 +230,11 @@ impl LimitHit {
                 "disk quota: the session may store {}; remove files or ask for a larger policy",
                 bytes_text(*limit)
             ),
+            Self::Files { limit } => {
+                format!(
+                    "too many files: the session may have {limit} files and directories; remove some or ask for a larger policy"
+                )
+            }
             Self::Output { stream, limit, dropped } => {
                 format!("output truncated at {limit} bytes: {dropped} more bytes of {stream} were dropped")
             }
@@ -249,7 +265,7 @@ pub struct Usage {
     pub wall: Duration,
     /// User and system time of all processes of the session during the call; `None` where it cannot be measured.
     pub cpu: Option<Duration>,
-    /// Highest memory of the session so far, in bytes; `None` where it cannot be measured.
+    /// Highest memory of the session so far, in bytes; on the wasm tier, since a call was last undone. `None` where it cannot be measured.
     pub memory_peak: Option<u64>,
     /// Bytes that what ran has read; `None` where they cannot be counted. What is counted depends on the tier (`policies/README.md`).
     pub read: Option<u64>,

@@ -6,6 +6,7 @@
 //! ```
 
 use bytes::Bytes;
+use cloister_core::denial::Noted;
 use cloister_core::error::Error;
 use cloister_core::event::{Ended, Event, Execution, LimitHit, Outcome, Rich, StateAfter};
 use cloister_core::receipt::Receipt;
@@ -100,7 +101,10 @@ pub(crate) fn failed(execution: &Execution) -> bool {
 /// What a person should know about how an execution ended, one sentence each: limits that were hit, and what
 /// became of the state.
 pub(crate) fn notes(execution: &Execution) -> Vec<String> {
-    let mut notes: Vec<String> = execution.limits.iter().map(LimitHit::sentence).collect();
+    let told = |limit: &&LimitHit| {
+        execution.denials.iter().all(|noted| rule(limit) != Some(noted.denial.rule.as_str()))
+    };
+    let mut notes: Vec<String> = execution.limits.iter().filter(told).map(LimitHit::sentence).collect();
     let how = match execution.ended {
         Ended::Completed | Ended::Exited => None,
         Ended::Interrupted => Some("the call was interrupted"),
@@ -123,6 +127,28 @@ pub(crate) fn notes(execution: &Execution) -> Vec<String> {
         (None, StateAfter::Kept) => {}
     }
     notes
+}
+
+/// The rule of a limit whose refusal says the same with an id.
+fn rule(limit: &LimitHit) -> Option<&'static str> {
+    Some(match limit {
+        LimitHit::Memory { .. } => "resources.memory",
+        LimitHit::Processes { .. } => "resources.pids",
+        LimitHit::Disk { .. } => "filesystem.disk",
+        LimitHit::Files { .. } => "filesystem.inodes",
+        LimitHit::Output { .. } | LimitHit::Deadline { .. } => return None,
+    })
+}
+
+/// What the call was refused, a text each; of one that failed also what the session was refused meanwhile, which may be why. Not of what it
+/// has `said` itself: a page of the proxy has the id.
+pub(crate) fn refused(execution: &Execution, said: &[&str]) -> Vec<String> {
+    /// Texts; more are among the denials of the receipt.
+    const MOST: usize = 5;
+    let meanwhile = execution.meanwhile.iter().filter(|_| failed(execution));
+    let all = execution.denials.iter().chain(meanwhile);
+    let news = all.filter(|noted| said.iter().all(|text| !text.contains(noted.id.as_str())));
+    news.take(MOST).map(Noted::text).collect()
 }
 
 #[cfg(test)]

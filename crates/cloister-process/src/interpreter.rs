@@ -84,6 +84,10 @@ impl Interpreter for ProcessInterpreter {
         self.sandbox.provenance.clone()
     }
 
+    fn writable(&self) -> Vec<String> {
+        self.sandbox.writable.clone()
+    }
+
     fn consumed(&self) -> Option<Consumed> {
         self.sandbox.consumed()
     }

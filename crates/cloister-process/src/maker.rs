@@ -326,6 +326,7 @@ impl Maker {
             control,
             walls,
             provenance: Provenance::default(),
+            writable: Places::of(birth.jail, &birth.name, &policy.filesystem.workspace).listed(&policy.tier),
             gone,
             browser,
             engine,

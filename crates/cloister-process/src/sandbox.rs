@@ -18,6 +18,8 @@ pub(crate) struct Sandbox {
     pub(crate) walls: Vec<(String, String)>,
     /// What it was made of.
     pub(crate) provenance: Provenance,
+    /// Where its code may write.
+    pub(crate) writable: Vec<String>,
     /// Set, with the reason, when the channel has ended.
     pub(crate) gone: watch::Receiver<Option<String>>,
     /// The server's ends of the browser's pipes, until they are taken: to it, from it.

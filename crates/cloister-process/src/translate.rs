@@ -72,6 +72,8 @@ pub(crate) fn execution(report: Report, traceback: &Bytes, measured: Measured, p
         ended,
         error,
         limits,
+        denials: Vec::new(),
+        meanwhile: Vec::new(),
         state: match (report.restored, report.state_lost) {
             (true, _) => StateAfter::Restored,
             (false, true) => StateAfter::Lost,
@@ -126,7 +128,10 @@ fn limits(report: &Report, traceback: &str, measured: Measured, policy: &Policy)
     }
     // The errno in the exception's text, for guests that clean up behind themselves.
     let no_space = report.error.as_ref().is_some_and(|(_, m)| m.contains("No space left on device"));
-    if report.disk_full || no_space {
+    if report.files_full {
+        hits.push(LimitHit::Files { limit: policy.filesystem.inodes });
+    }
+    if report.disk_full || no_space && !report.files_full {
         hits.push(LimitHit::Disk { limit: policy.filesystem.disk });
     }
     for (stream, dropped) in ["stdout", "stderr"].into_iter().zip(report.dropped) {

@@ -125,7 +125,8 @@ impl Session {
             let (files, more) = view.changes_since(&mark, self.terms.files as usize);
             (report.files, report.files_truncated) = (files, more);
             let (usage, limits) = (view.usage(), view.limits());
-            report.disk_full = usage.bytes >= limits.bytes || usage.inodes >= limits.inodes;
+            report.disk_full = usage.bytes >= limits.bytes;
+            report.files_full = usage.inodes >= limits.inodes;
         }
         finish(report, Some(output), traceback);
         // From here on the client has its answer, and what is copied costs it nothing unless it comes back at once. The kernel takes

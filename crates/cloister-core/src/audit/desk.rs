@@ -184,14 +184,25 @@ impl Desk {
         self.write_counts(closed);
     }
 
-    /// Writes what was counted and not yet written. For the server's timer, and before it ends.
+    /// Writes what was counted and not yet written. For the server's timer, and before it ends. Refusals keep their ids for as long as
+    /// they would have without it.
     pub fn settle(&self) {
-        let closed: Vec<_> = lock(&self.state).windows.drain().map(|(_, window)| window).collect();
-        self.write_counts(closed);
+        let mut counted = Vec::new();
+        lock(&self.state).windows.retain(|_, window| {
+            for denial in window.denials.values_mut().filter(|denial| denial.more > 0) {
+                counted.push(Counted { noted: denial.noted.clone(), more: std::mem::take(&mut denial.more) });
+            }
+            window.since.elapsed() < WINDOW
+        });
+        self.write(counted);
     }
 
     fn write_counts(&self, windows: impl IntoIterator<Item = Window>) {
-        for counted in windows.into_iter().flat_map(|window| window.denials.into_values()) {
+        self.write(windows.into_iter().flat_map(|window| window.denials.into_values()));
+    }
+
+    fn write(&self, all: impl IntoIterator<Item = Counted>) {
+        for counted in all {
             if counted.more > 0 {
                 self.after(event(Action::DenialsRepeated, &counted.noted).with(Key::Count, counted.more));
             }
@@ -216,8 +227,13 @@ impl Audit for Desk {
     }
 }
 
-impl Denials for Desk {
-    fn note(&self, denial: Denial) -> Noted {
+impl Desk {
+    /// As [`Denials::note`], for a refusal that is known to be of one call, whose receipt is about to name it: [`Desk::seen`] has it not.
+    pub fn note_of_call(&self, denial: Denial) -> Noted {
+        self.take_down(denial, false)
+    }
+
+    fn take_down(&self, denial: Denial, see: bool) -> Noted {
         let mut closed = None;
         let (noted, new) = {
             let state = &mut *lock(&self.state);
@@ -231,9 +247,11 @@ impl Denials for Desk {
                 closed = state.windows.remove(&subject);
             }
             let (noted, new) = state.count(subject, denial);
-            if let Some(seen) = noted.denial.session.as_ref().and_then(|session| state.seen.get_mut(session))
+            if see
+                && let Some(session) = &noted.denial.session
+                && let Some(seen) = state.seen.get_mut(session)
             {
-                seen.refuse(&noted.id);
+                seen.refuse(&noted);
             }
             (noted, new)
         };
@@ -242,6 +260,12 @@ impl Denials for Desk {
             self.after(event(Action::Denied, &noted));
         }
         noted
+    }
+}
+
+impl Denials for Desk {
+    fn note(&self, denial: Denial) -> Noted {
+        self.take_down(denial, true)
     }
 }
 
@@ -363,6 +387,25 @@ mod tests {
         assert_eq!(counted[0].detail[&Key::Count], 1000);
         assert_eq!(counted[0].denial, Some(first.id.clone()));
         assert_eq!(desk.denial(&first.id).unwrap().unwrap(), first);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_written_on_the_hour_of_the_server_takes_no_id_away() {
+        let audit = Arc::new(MemoryAudit::default());
+        let desk = Desk::new(Arc::clone(&audit) as Arc<dyn Audit>);
+        let session = SessionId::random().unwrap();
+        let first = desk.note(refused(&session, "a"));
+        assert_eq!(desk.note_of_call(refused(&session, "a")), first);
+        tokio::time::advance(WINDOW / 2).await;
+        desk.settle();
+        assert_eq!(desk.note(refused(&session, "a")).id, first.id);
+        tokio::time::advance(WINDOW / 2).await;
+        desk.settle();
+        desk.settle();
+        let counts: Vec<_> =
+            audit.of(Action::DenialsRepeated).iter().map(|e| e.detail[&Key::Count].clone()).collect();
+        assert_eq!(counts, [1, 1]);
+        assert_ne!(desk.note(refused(&session, "a")).id, first.id);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! What a session reached and was refused since it was last asked: for the receipts of its calls.
 
-use crate::denial::DenialId;
+use crate::denial::Noted;
 
 /// Different destinations that one receipt names. The rest is counted.
 const MOST: usize = 64;
@@ -47,7 +47,7 @@ pub struct Seen {
     /// Decisions about destinations that are not named.
     pub omitted: u64,
     /// Refusals, each once.
-    pub denials: Vec<DenialId>,
+    pub denials: Vec<Noted>,
 }
 
 impl Seen {
@@ -65,9 +65,17 @@ impl Seen {
         }
     }
 
-    pub(super) fn refuse(&mut self, id: &DenialId) {
-        if self.denials.len() < MOST && !self.denials.contains(id) {
-            self.denials.push(id.clone());
+    /// The same, after what the call's own programs were refused.
+    #[must_use]
+    pub(crate) fn with(mut self, met: Vec<Noted>) -> Self {
+        let before = std::mem::replace(&mut self.denials, met);
+        before.iter().for_each(|noted| self.refuse(noted));
+        self
+    }
+
+    pub(super) fn refuse(&mut self, noted: &Noted) {
+        if self.denials.len() < MOST && self.denials.iter().all(|known| known.id != noted.id) {
+            self.denials.push(noted.clone());
         }
     }
 }

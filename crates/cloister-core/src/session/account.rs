@@ -4,6 +4,7 @@
 //!   session.start (on disk before the backend is asked) ─▶ session.ready ─▶ call, receipt … ─▶ session.stop ─▶ session.end
 //! ```
 
+use super::met::Walls;
 use super::tally::{Called, Ended, Measured, Reaches, Tally};
 use super::worker::Worker;
 use super::{EndReason, StartSession};
@@ -12,8 +13,9 @@ use crate::audit::{
 };
 use crate::backend::Provenance;
 use crate::command::{NewFile, ToolCall};
-use crate::denial::{Denial, Denials};
+use crate::denial::{Denial, Noted};
 use crate::error::{Error, Kind};
+use crate::event::Outcome as CallOutcome;
 use crate::id::{Principal, SessionId};
 use crate::policy::{AuditLevel, AuditRules, Capture, Policy, PolicyRef};
 use crate::receipt::Receipt;
@@ -36,8 +38,10 @@ pub(super) struct Account {
     capture: Capture,
     pub(super) tier: String,
     pub(super) image: String,
-    /// Set when it is ready.
+    /// Both set when it is ready.
     provenance: OnceLock<Provenance>,
+    walls: OnceLock<Walls>,
+    rules: Arc<Policy>,
 }
 
 /// A call, as the log sees it.
@@ -53,7 +57,7 @@ impl Account {
         desk: &Arc<Desk>,
         session: &SessionId,
         owner: &Principal,
-        policy: &Policy,
+        policy: &Arc<Policy>,
     ) -> Arc<Self> {
         let AuditRules { level, capture_code: capture } = policy.audit.clone();
         Arc::new(Self {
@@ -66,6 +70,8 @@ impl Account {
             tier: policy.tier.clone(),
             image: policy.image.clone(),
             provenance: OnceLock::new(),
+            walls: OnceLock::new(),
+            rules: Arc::clone(policy),
         })
     }
 
@@ -116,6 +122,7 @@ impl Account {
         if !walls.is_empty() {
             event = event.with(Key::Walls, walls);
         }
+        self.walls.get_or_init(|| Walls::new(Arc::clone(&self.rules), worker.writable()));
         let provenance = self.provenance.get_or_init(|| worker.provenance());
         if let Some(digest) = &provenance.image {
             event = event.with(Key::ImageDigest, digest.as_str());
@@ -147,7 +154,8 @@ impl Account {
     /// A rule of the policy says no to a call.
     pub(super) fn refused(&self, denial: Denial) -> Error {
         let denial = denial.session(&self.session).under(self.policy.clone()).owner(&self.owner);
-        Error::denied(Kind::AccessDenied, self.desk.note(denial))
+        // Of a request that was not let in, and of no call that may be under way.
+        Error::denied(Kind::AccessDenied, self.desk.note_of_call(denial))
     }
 
     /// A call is about to run. What it is goes into the log now, and into its receipt when it is over.
@@ -212,13 +220,41 @@ impl Account {
         }
     }
 
-    /// A call is over: its receipt, signed and recorded.
-    pub(super) fn receipt(&self, tally: Tally, ended: Ended<'_>) -> Receipt {
-        let (invocation, failed) = (tally.called.invocation.clone(), ended.failed());
-        let seen = match tally.called.reaches {
+    /// A call has an answer: what it was refused goes into that; and its receipt.
+    pub(super) fn answered(&self, tally: Tally, outcome: &mut CallOutcome) -> Receipt {
+        let met =
+            self.walls.get().map(|walls| walls.met(outcome, tally.said(), &mut |denial| self.note(denial)));
+        let met = met.unwrap_or_default();
+        let seen = self.seen(&tally);
+        if let CallOutcome::Executed(execution) = outcome {
+            execution.meanwhile = seen.denials.iter().filter(|noted| !met.contains(noted)).cloned().collect();
+            execution.denials.clone_from(&met);
+        }
+        self.receipt(tally, Ended::Answered(outcome), seen.with(met))
+    }
+
+    /// A call has an error in place of an answer, whose receipt is in the log only.
+    pub(super) fn failed(&self, tally: Tally, error: &Error) {
+        let met =
+            self.walls.get().map(|walls| walls.met_by_words(tally.said(), &mut |denial| self.note(denial)));
+        let seen = self.seen(&tally).with(met.unwrap_or_default());
+        self.receipt(tally, Ended::Failed(error), seen);
+    }
+
+    fn note(&self, denial: Denial) -> Noted {
+        self.desk.note_of_call(denial.session(&self.session).under(self.policy.clone()).owner(&self.owner))
+    }
+
+    fn seen(&self, tally: &Tally) -> Seen {
+        match tally.called.reaches {
             Reaches::Out => self.desk.seen(&self.session),
             Reaches::Nothing => Seen::default(),
-        };
+        }
+    }
+
+    /// A call is over: its receipt, signed and recorded.
+    fn receipt(&self, tally: Tally, ended: Ended<'_>, seen: Seen) -> Receipt {
+        let (invocation, failed) = (tally.called.invocation.clone(), ended.failed());
         let payload = tally.payload(self, ended, seen);
         let receipt = Receipt::new(payload, self.desk.signer());
         let outcome = if failed { Outcome::Failure } else { Outcome::Success };

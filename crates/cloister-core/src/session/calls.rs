@@ -4,7 +4,7 @@ use super::account::{Account, CallFacts};
 use super::counted::CallMeter;
 use super::invocation::{Log, no_answer};
 use super::refusal;
-use super::tally::{Ended, Tally};
+use super::tally::Tally;
 use super::worker::Worker;
 use crate::backend::InvokeError;
 use crate::browser::Step;
@@ -104,23 +104,23 @@ impl Drop for Answer {
     fn drop(&mut self) {
         if let Some(tally) = self.tally.take() {
             let error = refusal::broke_off("the call");
-            self.account.receipt(tally, Ended::Failed(&error));
+            self.account.failed(tally, &error);
         }
     }
 }
 
 impl Answer {
-    fn append(&mut self, event: Event) {
+    fn append(&mut self, mut event: Event) {
         if let Some(meter) = &mut self.meter {
             meter.count(&event);
         }
         if let Some(tally) = &mut self.tally {
             tally.count(&event);
         }
-        if let Event::Done(outcome) = &event
+        if let Event::Done(outcome) = &mut event
             && let Some(tally) = self.tally.take()
         {
-            let receipt = self.account.receipt(tally, Ended::Answered(outcome));
+            let receipt = self.account.answered(tally, outcome);
             self.log.append(Event::Receipt(Box::new(receipt)));
         }
         self.log.append(event);
@@ -129,7 +129,7 @@ impl Answer {
     fn fail(&mut self, error: Error) {
         if let Some(tally) = self.tally.take() {
             // The answer is an error and has no place for it: it is in the audit log.
-            self.account.receipt(tally, Ended::Failed(&error));
+            self.account.failed(tally, &error);
         }
         self.log.fail(error);
     }

@@ -176,7 +176,9 @@ fn weight(event: &Event) -> usize {
             Event::Done(outcome) => match outcome.as_ref() {
                 Outcome::Executed(execution) => {
                     let error = execution.error.as_ref().map_or(0, |e| e.message.len() + e.traceback.len());
-                    error + execution.files.iter().map(|f| ENTRY + f.path.len()).sum::<usize>()
+                    let denials = execution.denials.iter().chain(&execution.meanwhile);
+                    let denials = denials.map(|noted| noted.text().len() + 4 * ENTRY).sum::<usize>();
+                    error + denials + execution.files.iter().map(|f| ENTRY + f.path.len()).sum::<usize>()
                 }
                 Outcome::Files { files, failed } => {
                     files.iter().map(|f| ENTRY + f.path.len() + f.data.len()).sum::<usize>()

@@ -16,6 +16,7 @@ pub mod invocation;
 mod ledger;
 mod live;
 pub mod manager;
+mod met;
 pub(crate) mod owner;
 mod recordings;
 mod records;

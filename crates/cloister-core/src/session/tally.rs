@@ -1,12 +1,13 @@
 //! What is counted of one call for its receipt, and the receipt's payload.
 
 use super::account::{Account, millis};
+use super::met::{TAIL, tail};
 use super::worker::Worker;
 use crate::audit::Seen;
 use crate::backend::{Consumed, Provenance};
 use crate::command::ToolCall;
-use crate::error::Error;
 use crate::egress::EgressCounters;
+use crate::error::Error;
 use crate::event::{Ended as How, Event, Execution, FileChange, Outcome, StateAfter};
 use crate::receipt::VERSION;
 use serde_json::{Map, Value, json};
@@ -42,7 +43,6 @@ impl Measured {
         let browses = matches!(call, ToolCall::Act { .. } | ToolCall::Perform { .. });
         browses.then(|| Self { worker: worker.clone(), before: worker.consumed(), egress: passed(worker) })
     }
-}
 
     /// What it has used since: processor time, and the most memory that it had.
     fn used(&self) -> Option<(Duration, u64)> {
@@ -60,6 +60,7 @@ impl Measured {
 
 fn passed(worker: &Worker) -> Option<EgressCounters> {
     worker.egress().map(|report| report.total)
+}
 
 /// What has been counted so far.
 pub(super) struct Tally {
@@ -68,6 +69,8 @@ pub(super) struct Tally {
     since: Instant,
     stdout: u64,
     stderr: u64,
+    /// The end of what it said on descriptor 2, and a little more.
+    said: Vec<u8>,
 }
 
 /// Whether a call may have connections of its session's.
@@ -104,21 +107,32 @@ impl Ended<'_> {
 impl Tally {
     pub(super) fn new(called: Called) -> Self {
         let (began, since) = (SystemTime::now(), Instant::now());
-        Self { called, began, since, stdout: 0, stderr: 0 }
+        Self { called, began, since, stdout: 0, stderr: 0, said: Vec::new() }
     }
 
     /// Counts an event on its way to the answer.
     pub(super) fn count(&mut self, event: &Event) {
         match event {
             Event::Stdout(data) => self.stdout += data.len() as u64,
-            Event::Stderr(data) => self.stderr += data.len() as u64,
+            Event::Stderr(data) => {
+                self.stderr += data.len() as u64;
+                if self.said.len() + data.len() > 4 * TAIL {
+                    self.said = tail(&self.said).to_vec();
+                }
+                self.said.extend_from_slice(tail(data));
+            }
             Event::Display(_) | Event::Value(_) | Event::Receipt(_) | Event::Done(_) => {}
         }
     }
 
+    /// The end of what the call said on descriptor 2.
+    pub(super) fn said(&self) -> &[u8] {
+        tail(&self.said)
+    }
+
     /// What the receipt says.
     pub(super) fn payload(self, account: &Account, ended: Ended<'_>, seen: Seen) -> Map<String, Value> {
-        let Self { called, began, since, stdout, stderr } = self;
+        let Self { called, began, since, stdout, stderr, said: _ } = self;
         let Called { number, invocation, tool, language, code, files, since: measured, reaches: _ } = called;
         let mut to = Payload::default();
         to.put("version", VERSION);
@@ -155,7 +169,7 @@ impl Tally {
             .collect();
         to.put("egress", egress);
         to.put("egress_omitted", omitted);
-        to.put("denials", denials.iter().map(|id| id.as_str().into()).collect::<Vec<Value>>());
+        to.put("denials", denials.iter().map(|noted| noted.id.as_str().into()).collect::<Vec<Value>>());
         to.finish()
     }
 }
@@ -189,7 +203,18 @@ impl Payload {
     }
 
     fn execution(&mut self, execution: &Execution, stdout: u64, stderr: u64) {
-        let Execution { exit_code, ended, error, limits, state, files, files_truncated, usage } = execution;
+        let Execution {
+            exit_code,
+            ended,
+            error,
+            limits,
+            denials: _,
+            meanwhile: _,
+            state,
+            files,
+            files_truncated,
+            usage,
+        } = execution;
         self.put(
             "ended",
             match ended {

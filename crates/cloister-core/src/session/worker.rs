@@ -101,6 +101,13 @@ impl Worker {
         }
     }
 
+    pub(super) fn writable(&self) -> Vec<String> {
+        match self {
+            Self::Code(interpreter) => interpreter.writable(),
+            Self::Browser(_) => Vec::new(),
+        }
+    }
+
     pub(super) fn consumed(&self) -> Option<Consumed> {
         match self {
             Self::Code(interpreter) => interpreter.consumed(),

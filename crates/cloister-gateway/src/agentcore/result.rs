@@ -10,11 +10,11 @@
 //! * success: stdout without its last newline, then the text of displays without a picture and of the value
 //!   of a last bare expression, each on a line of its own, as a notebook shows them; stderr if that leaves
 //!   nothing;
-//! * failure: the same, then stderr and the traceback;
+//! * failure: the same, then stderr, the traceback and what cloister refused;
 //! * in both cases last, one sentence per limit that was hit and one for what became of the state.
 
 use super::event_stream::{self, MAX_PAYLOAD};
-use crate::answer::{Answer, failed, lossy, notes, picture};
+use crate::answer::{Answer, failed, lossy, notes, picture, refused};
 use crate::{guest_path, mime};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -167,6 +167,9 @@ fn executed(
         if !complaints.contains(traceback.trim_end()) {
             push_line(&mut complaints, &traceback);
         }
+    }
+    for text in refused(&execution, &[&stdout, &complaints]) {
+        push_line(&mut complaints, &text);
     }
     let notes = notes(&execution);
 

@@ -4,7 +4,7 @@ use super::error::NativeError;
 use super::request::{Members, read, session_id};
 use super::{sse, view};
 use crate::agentcore::runtime_of;
-use crate::answer::{Answer, collect, lossy, notes};
+use crate::answer::{Answer, collect, lossy, notes, refused};
 use crate::auth::{Caller, calls};
 use crate::config::GatewayConfig;
 use crate::fingerprint;
@@ -117,7 +117,8 @@ pub(super) fn done(
     let mut members = match outcome {
         Outcome::Executed(execution) => {
             let mut members = view::execution(config, id, execution);
-            members.insert("notes".into(), notes(execution).into());
+            // What the code itself has said of a refusal may have been streamed already.
+            members.insert("notes".into(), [refused(execution, &[]), notes(execution)].concat().into());
             members
         }
         Outcome::Failed { message } => {

@@ -1,5 +1,6 @@
 //! Native JSON of the things that sessions are made of.
 
+use super::error::denial;
 use super::file_url;
 use crate::answer::lossy;
 use crate::config::GatewayConfig;
@@ -179,7 +180,18 @@ pub(super) fn entry(config: &GatewayConfig, id: &SessionId, entry: &Entry) -> Va
 
 /// The members of an answer that say how an execution ended.
 pub(super) fn execution(config: &GatewayConfig, id: &SessionId, execution: &Execution) -> Map<String, Value> {
-    let Execution { exit_code, ended, error, limits, state, files, files_truncated, usage } = execution;
+    let Execution {
+        exit_code,
+        ended,
+        error,
+        limits,
+        denials,
+        meanwhile,
+        state,
+        files,
+        files_truncated,
+        usage,
+    } = execution;
     let value = json!({
         "files": files.iter().map(|file| change(config, id, file)).collect::<Vec<_>>(),
         "filesTruncated": files_truncated,
@@ -193,6 +205,7 @@ pub(super) fn execution(config: &GatewayConfig, id: &SessionId, execution: &Exec
             Ended::Died => "died",
         },
         "limits": limits.iter().map(|l| json!({ "code": l.code(), "message": l.sentence() })).collect::<Vec<_>>(),
+        "denials": denials.iter().chain(meanwhile).map(denial).collect::<Vec<_>>(),
         "state": match state {
             StateAfter::Kept => "kept",
             StateAfter::Restored => "restored",

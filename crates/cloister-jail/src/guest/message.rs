@@ -253,6 +253,9 @@ pub struct Report {
     pub dropped: [u64; 2],
     /// The storage is full.
     pub disk_full: bool,
+    /// It holds as many files as it may.
+    #[serde(default)]
+    pub files_full: bool,
     /// The deadline that was hit, in milliseconds.
     pub deadline_ms: Option<u64>,
     /// Created or changed files.

@@ -271,8 +271,9 @@ impl Call {
         let workspace = plan.world.workspace.as_str();
         let after = Snapshot::take(workspace);
         let (files, files_truncated) = self.before.changes(&after, workspace, plan.limits.files as usize);
-        let disk_full = nix::sys::statvfs::statvfs(workspace)
-            .is_ok_and(|fs| fs.blocks_available() == 0 || fs.files_available() == 0);
+        let storage = nix::sys::statvfs::statvfs(workspace);
+        let full = storage.map(|fs| (fs.blocks_available() == 0, fs.files_available() == 0));
+        let (disk_full, files_full) = full.unwrap_or_default();
         let mut report = Report {
             exit_code,
             ended,
@@ -281,6 +282,7 @@ impl Call {
             restored: false,
             dropped: self.dropped,
             disk_full,
+            files_full,
             deadline_ms: self.timed_out.then_some(self.deadline_ms),
             files,
             files_truncated,

@@ -2,6 +2,7 @@
 
 use super::engine::Link;
 use crate::calls::{self, Peer};
+use crate::lower;
 use async_trait::async_trait;
 use cloister_core::SandboxId;
 use cloister_core::backend::{EventSink, Interpreter, InvokeError, Provenance, StopReport};
@@ -149,6 +150,10 @@ impl Interpreter for WasmInterpreter {
         walls.push(("engine".into(), engine.sandbox.id.to_string()));
         walls.extend(engine.facts.clone());
         walls
+    }
+
+    fn writable(&self) -> Vec<String> {
+        lower::writable(&self.policy)
     }
 
     fn provenance(&self) -> Provenance {

@@ -160,7 +160,9 @@ impl Finished {
                 err.write_all(&shown(&mut TerminalFilter::default(), err.is_terminal(), text.as_bytes()))?;
             }
             for note in &self.done.notes {
-                writeln!(err, "cloister: {note}")?;
+                // A refusal begins with the name already.
+                let name = if note.starts_with("cloister ") { "" } else { "cloister: " };
+                writeln!(err, "{name}{note}")?;
             }
         }
         // A refused call has no exit code: nothing ran.

@@ -105,6 +105,12 @@ fn again(denial: &Denial) -> Option<Request> {
         // The index's own answers begin with the name that was asked for.
         (Layer::Package, _) => denial.why.split_once(": ").map(|(name, _)| Request::Package(name.to_owned())),
         (Layer::Cdp, _) => denial.matched.clone().map(Request::Cdp),
+        (Layer::Filesystem, "filesystem.workspace") => denial
+            .asked
+            .strip_prefix("a change in ")
+            .or_else(|| denial.asked.strip_prefix("access to a file in "))
+            .filter(|path| path.starts_with('/'))
+            .map(|path| Request::Write(path.to_owned())),
         _ => None,
     }
 }
