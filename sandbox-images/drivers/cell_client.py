@@ -141,8 +141,11 @@ class Driver:
         self._socket.sendall(data)
 
     def run(self, code, *, language="python", clear=False, memory=0, display=5 << 20, displays=64,
-            timeout=30, interrupt_after=None):
-        """Run a cell and wait for `done`. With `interrupt_after` (seconds) one interrupt is sent meanwhile."""
+            timeout=120, interrupt_after=None):
+        """Run a cell and wait for `done`, longer than any takes on a machine that is slow to give memory.
+
+        With `interrupt_after` (seconds) one interrupt is sent meanwhile.
+        """
         self._count += 1
         call = f"{self._count:032x}"
         self.send({"op": "run", "id": call, "language": language, "clear": clear, "memory": memory,

@@ -55,7 +55,7 @@ class Errors(DriverTest):
         self.assertEqual(self.value(code), "['caught']")
 
     def test_a_traceback_of_very_many_frames_is_made_quickly(self):
-        error = self.error("import sys\nsys.setrecursionlimit(200_000)\ndef f(n): return f(n + 1)\nf(0)", timeout=10)
+        error = self.error("import sys\nsys.setrecursionlimit(200_000)\ndef f(n): return f(n + 1)\nf(0)")
         self.assertIn("calls left out", error["traceback"])
 
     def test_a_warning_is_shown_once_and_in_the_next_cell_again(self):
@@ -104,7 +104,7 @@ class Interrupts(DriverTest):
                      "class L:\n    def __repr__(self):\n        while True: pass\nL()",
                      "class E(Exception):\n    def __str__(self):\n        while True: pass\nraise E"):
             with self.subTest(code):
-                reply = self.driver.run(code, interrupt_after=0.2, timeout=10)
+                reply = self.driver.run(code, interrupt_after=0.2)
                 if code.startswith("class E"):
                     self.assertEqual(reply.status, "error")
                     continue

@@ -25,7 +25,7 @@ class Child:
         self.pid = pid
 
     def wait(self, timeout=None):
-        end = time.monotonic() + (timeout or 5)
+        end = time.monotonic() + (timeout or 60)
         while time.monotonic() < end:
             try:
                 with open(f"/proc/{self.pid}/stat") as file:
