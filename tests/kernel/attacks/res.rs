@@ -49,15 +49,17 @@ async fn bombs_end_with_their_call_and_the_neighbour_does_not_notice() {
                 while endless && a.session.read("/tmp/full").await.is_err() {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
-                let asked = Instant::now();
                 assert_eq!(neighbour.python("6 * 7").await.text(), "42");
                 if endless {
                     a.session.interpreter.interrupt().await;
                 }
-                asked.elapsed()
             };
-            let (ran, waited) = tokio::join!(call, beside);
-            assert!(waited < Duration::from_secs(15), "{bomb}: the neighbour waits {waited:?}");
+            let (ran, ()) = tokio::join!(call, beside);
+            // The neighbour was answered while the bomb went on, which ends at its deadline if nobody ends it before.
+            assert!(
+                !ran.limits().contains(&"deadline"),
+                "{bomb}: the neighbour waits as long as it lasts: {ran:?}"
+            );
             // Without a group the bomb meets the limit all the same (it says so in /tmp/full), but nobody counts for the answer.
             if bomb.ends_with("bomb()") && a.has_group() {
                 assert_eq!(ran.limits(), ["processes"], "{bomb}: {ran:?}");

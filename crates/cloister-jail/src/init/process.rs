@@ -10,6 +10,7 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use std::collections::HashSet;
 use std::ffi::CString;
 use std::os::fd::RawFd;
 use std::time::Duration;
@@ -127,6 +128,28 @@ pub(super) fn kill_everything() {
 /// How often the processes to be killed are looked for: new ones appear meanwhile.
 const PASSES: usize = 50;
 
+/// A program and all that it has started, of these processes: its session, what has been left to init by dead parents, and the children
+/// of all of them. Those may lead sessions of their own (setsid), and until a parent that has been killed is scheduled once more it is
+/// their parent still, and not init. Nothing of a `spared` session is among them.
+fn family(all: &[Process], leader: Pid, spared: &[Pid]) -> HashSet<i32> {
+    let is_spared = |p: &Process| spared.iter().any(|spared| spared.as_raw() == p.session);
+    let mut family = HashSet::from([leader.as_raw()]);
+    let seeds = all.iter().filter(|p| p.session == leader.as_raw() || p.parent == 1 && !is_spared(p));
+    family.extend(seeds.map(|p| p.pid));
+    loop {
+        let known = family.len();
+        for process in all {
+            if family.contains(&process.parent) && !is_spared(process) {
+                family.insert(process.pid);
+            }
+        }
+        if family.len() == known {
+            family.remove(&1);
+            return family;
+        }
+    }
+}
+
 /// Kills a program, its session, and whatever has been left to init by dead parents, except for `spared` sessions.
 ///
 /// Several passes, since a fork bomb makes processes while it is being killed. What hides from /proc by becoming undumpable
@@ -137,13 +160,11 @@ pub(super) fn kill_session(leader: Pid, spared: &[Pid]) {
         let _: Result<(), Errno> = killpg(leader, Signal::SIGKILL);
         let _: Result<(), Errno> = kill(leader, Signal::SIGKILL);
         let mut found = false;
-        for process in processes() {
-            let own = process.session == leader.as_raw();
-            let orphan = process.parent == 1 && !spared.iter().any(|p| p.as_raw() == process.session);
-            if (own || orphan) && process.state != 'Z' && process.pid != 1 {
-                found = true;
-                let _: Result<(), Errno> = kill(Pid::from_raw(process.pid), Signal::SIGKILL);
-            }
+        let all = processes();
+        let family = family(&all, leader, spared);
+        for process in all.iter().filter(|p| p.state != 'Z' && family.contains(&p.pid)) {
+            found = true;
+            let _: Result<(), Errno> = kill(Pid::from_raw(process.pid), Signal::SIGKILL);
         }
         if !found {
             break;
@@ -157,15 +178,13 @@ pub(super) fn kill_session(leader: Pid, spared: &[Pid]) {
 pub(super) fn kill_started_since(leader: Pid, since: Duration, spared: &[Pid]) {
     for _ in 0..PASSES {
         let mut found = false;
-        for process in
-            processes().iter().filter(|p| p.pid != 1 && p.state != 'Z' && p.started >= ticks(since))
-        {
-            let own = process.session == leader.as_raw() && process.pid != leader.as_raw();
-            let orphan = process.parent == 1 && !spared.iter().any(|p| p.as_raw() == process.session);
-            if own || orphan && process.session != leader.as_raw() {
-                found = true;
-                let _: Result<(), Errno> = kill(Pid::from_raw(process.pid), Signal::SIGKILL);
-            }
+        // Of the call's own processes only: what a server of an earlier call starts meanwhile is that server's.
+        let recent: Vec<_> = processes().into_iter().filter(|p| p.started >= ticks(since)).collect();
+        let family = family(&recent, leader, spared);
+        let started = |p: &&Process| p.state != 'Z' && p.pid != leader.as_raw() && family.contains(&p.pid);
+        for process in recent.iter().filter(started) {
+            found = true;
+            let _: Result<(), Errno> = kill(Pid::from_raw(process.pid), Signal::SIGKILL);
         }
         if !found {
             break;
@@ -214,4 +233,28 @@ fn processes() -> Vec<Process> {
             Some(Process { pid, parent, session, state, started })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn process((pid, parent, session): (i32, i32, i32)) -> Process {
+        Process { pid, parent, session, state: 'S', started: 0 }
+    }
+
+    #[test]
+    fn a_program_with_all_that_it_has_started_leaves_nobody_out_and_spares_the_others() {
+        let init = (1, 0, 0);
+        let (leader, child) = ((10, 1, 10), (11, 10, 10));
+        // Led out of the session by setsid, with children, the younger one listed first.
+        let (grandchild, daemon) = ((12, 13, 13), (13, 10, 13));
+        let orphan = (14, 1, 14);
+        let (other, others_child, others_daemon) = ((20, 1, 20), (21, 20, 20), (22, 20, 22));
+        let all = [init, leader, child, grandchild, daemon, orphan, other, others_child, others_daemon]
+            .map(process);
+        let mut family: Vec<_> = family(&all, Pid::from_raw(10), &[Pid::from_raw(20)]).into_iter().collect();
+        family.sort_unstable();
+        assert_eq!(family, [10, 11, 12, 13, 14]);
+    }
 }
