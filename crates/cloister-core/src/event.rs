@@ -219,6 +219,17 @@ impl LimitHit {
         }
     }
 
+    /// The field of the policy whose refusal says the same with an id; `None` for one that is no refusal.
+    pub fn rule(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Memory { .. } => "resources.memory",
+            Self::Processes { .. } => "resources.pids",
+            Self::Disk { .. } => "filesystem.disk",
+            Self::Files { .. } => "filesystem.inodes",
+            Self::Output { .. } | Self::Deadline { .. } => return None,
+        })
+    }
+
     /// One sentence for the person who reads the answer.
     pub fn sentence(&self) -> String {
         match self {

@@ -102,7 +102,7 @@ pub(crate) fn failed(execution: &Execution) -> bool {
 /// became of the state.
 pub(crate) fn notes(execution: &Execution) -> Vec<String> {
     let told = |limit: &&LimitHit| {
-        execution.denials.iter().all(|noted| rule(limit) != Some(noted.denial.rule.as_str()))
+        execution.denials.iter().all(|noted| limit.rule() != Some(noted.denial.rule.as_str()))
     };
     let mut notes: Vec<String> = execution.limits.iter().filter(told).map(LimitHit::sentence).collect();
     let how = match execution.ended {
@@ -127,17 +127,6 @@ pub(crate) fn notes(execution: &Execution) -> Vec<String> {
         (None, StateAfter::Kept) => {}
     }
     notes
-}
-
-/// The rule of a limit whose refusal says the same with an id.
-fn rule(limit: &LimitHit) -> Option<&'static str> {
-    Some(match limit {
-        LimitHit::Memory { .. } => "resources.memory",
-        LimitHit::Processes { .. } => "resources.pids",
-        LimitHit::Disk { .. } => "filesystem.disk",
-        LimitHit::Files { .. } => "filesystem.inodes",
-        LimitHit::Output { .. } | LimitHit::Deadline { .. } => return None,
-    })
 }
 
 /// What the call was refused, a text each; of one that failed also what the session was refused meanwhile, which may be why. Not of what it

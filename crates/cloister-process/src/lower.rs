@@ -13,12 +13,12 @@ use cloister_jail::plan::{
 use cloister_jail::setup::container;
 use std::time::Duration;
 
+pub(crate) use cloister_core::policy::BROWSER_TIER;
+
 /// Background commands at once per session.
 const TASKS: u32 = 16;
 /// The tier of policies whose sessions are processes that run code.
 pub(crate) const PROCESS_TIER: &str = "process";
-/// The tier of policies whose sessions are browsers.
-pub(crate) const BROWSER_TIER: &str = "browser";
 /// Directory for shared memory, where a sandbox has mounts of its own.
 pub(crate) const SHARED: &str = "/dev/shm";
 /// Home directory; a mount point of every image.

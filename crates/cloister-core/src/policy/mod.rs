@@ -78,6 +78,8 @@ pub struct Policy {
 
 /// The tier whose sessions are browsers.
 pub const BROWSER_TIER: &str = "browser";
+/// The tier whose sessions are Python in WebAssembly: no system calls of their own, and no network.
+pub const WASM_TIER: &str = "wasm";
 
 impl Policy {
     /// What sessions of this policy are for.

@@ -153,9 +153,8 @@ impl Account {
 
     /// A rule of the policy says no to a call.
     pub(super) fn refused(&self, denial: Denial) -> Error {
-        let denial = denial.session(&self.session).under(self.policy.clone()).owner(&self.owner);
         // Of a request that was not let in, and of no call that may be under way.
-        Error::denied(Kind::AccessDenied, self.desk.note_of_call(denial))
+        Error::denied(Kind::AccessDenied, self.note(denial))
     }
 
     /// A call is about to run. What it is goes into the log now, and into its receipt when it is over.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   "OSError: [Errno 30] Read-only file system: '/etc/x'" ─▶ Sign::ReadOnly, ["/etc/x"] ─▶ Denial filesystem.workspace ─┐
-//!   limits of the call: memory, processes, disk ─────────────────────────────────────────▶ Denial resources.memory …  ─┤
+//!   limits of the call: memory, processes ───────────────────────────────────────────────▶ Denial resources.memory …  ─┤
 //!                                                       audit log ◀── Noted den_… ──▶ answer, receipt ◀────────── note ─┘
 //! ```
 //!
@@ -12,7 +12,7 @@
 use crate::denial::{Denial, Layer, Noted};
 use crate::event::{Execution, LimitHit, Outcome, TaskStatus};
 use crate::lock::lock;
-use crate::policy::{NetworkMode, Policy, size_text};
+use crate::policy::{NetworkMode, Policy, WASM_TIER, size_text};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
@@ -24,8 +24,6 @@ use words::{Sign, is_error, own_place, paths, sign};
 const MOST: usize = 3;
 /// Background commands whose refusals are remembered, so that each look at one finds the same.
 const TASKS: usize = 64;
-/// The tier whose guests make no system calls and have no network, and which says so by itself.
-const WASM: &str = "wasm";
 /// What a shell reports for a program that is there and cannot be run.
 const CANNOT_RUN: i32 = 126;
 
@@ -191,7 +189,6 @@ impl Walls {
                 Sign::Access | Sign::Privilege if own && !paths.is_empty() => None,
                 Sign::Access if paths.is_empty() => None,
                 Sign::Mapping if own => self.no_exec(&paths),
-                Sign::Mapping => None,
                 sign => self.denial(sign, &paths),
             });
         }
@@ -228,10 +225,10 @@ impl Walls {
         let of = |what: &str, else_: &str| {
             outside.as_ref().map_or(else_.to_owned(), |top| format!("{what} {top}"))
         };
-        let wasm = tier == WASM;
         Some(match sign {
             Sign::Space | Sign::Entries if !self.has_quota() => return None,
-            Sign::Privilege | Sign::Network if wasm => return None,
+            // Its guests have neither, and are told so by their interpreter.
+            Sign::Privilege | Sign::Network if tier == WASM_TIER => return None,
             Sign::Mapping => return None,
             Sign::ReadOnly => Denial::new(
                 Layer::Filesystem,

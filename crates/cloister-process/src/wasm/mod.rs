@@ -19,5 +19,4 @@ pub use artifacts::Workshop;
 pub use backend::{EngineRoom, WasmBackend, WasmConfig};
 pub use session::unsupported;
 
-/// The tier's name in policies.
-pub const WASM_TIER: &str = "wasm";
+pub use cloister_core::policy::WASM_TIER;

@@ -21,13 +21,16 @@ fn met(walls: &Walls, outcome: &mut Outcome, stderr: &str) -> Vec<Noted> {
 fn raised(name: &str, message: &str) -> Vec<(String, String)> {
     let error = GuestError { name: name.into(), message: message.into(), traceback: String::new() };
     let execution = Execution { exit_code: 1, error: Some(error), ..Execution::default() };
-    let noted = met(&walls(|_| ()), &mut Outcome::Executed(execution), "");
-    noted.into_iter().map(|noted| (noted.denial.rule, noted.denial.asked)).collect()
+    refused(execution, "")
 }
 
 /// The same of a command.
 fn said(exit_code: i32, stderr: &str) -> Vec<(String, String)> {
     let execution = Execution { exit_code, ..Execution::default() };
+    refused(execution, stderr)
+}
+
+fn refused(execution: Execution, stderr: &str) -> Vec<(String, String)> {
     let noted = met(&walls(|_| ()), &mut Outcome::Executed(execution), stderr);
     noted.into_iter().map(|noted| (noted.denial.rule, noted.denial.asked)).collect()
 }
@@ -310,7 +313,7 @@ fn a_full_storage_is_one_of_bytes_or_of_files_and_none_where_there_is_no_quota()
 
 #[test]
 fn a_wasm_session_makes_no_system_calls_and_has_no_network_to_be_refused() {
-    let walls = walls(|policy| policy.tier = WASM.into());
+    let walls = walls(|policy| policy.tier = WASM_TIER.into());
     for stderr in ["a: [Errno 1] Operation not permitted\n", "a: Temporary failure in name resolution\n"] {
         let execution = Execution { exit_code: 1, ..Execution::default() };
         assert_eq!(met(&walls, &mut Outcome::Executed(execution), stderr).len(), 0, "{stderr}");
